@@ -26,7 +26,8 @@ const int kFixedNoReplace = MAP_FIXED_NOREPLACE;
 #if defined(__aarch64__)
 const uintptr_t kAddressEnd = uintptr_t{1} << 48;
 #else
-const uintptr_t kAddressEnd = (uintptr_t{1} << 47) - 4096;  // the last page of the lower half is not given out
+const uintptr_t kAddressEnd =
+    (uintptr_t{1} << 47) - 4096;  // the last page of the lower half is not given out
 #endif
 
 namespace {
@@ -44,8 +45,9 @@ Status countResident(Range range, uint64_t* bytes) {
     const Range part = Range{at, states.size() * page}.intersect(range);
     if (mincore(reinterpret_cast<void*>(part.start), part.size, states.data()) != 0) return Status{errno};
     const size_t pages = part.size / page;
-    *bytes += page * static_cast<uint64_t>(std::count_if(states.begin(), states.begin() + pages,
-                                                         [](unsigned char state) { return (state & 1) != 0; }));
+    *bytes +=
+        page * static_cast<uint64_t>(std::count_if(states.begin(), states.begin() + pages,
+                                                   [](unsigned char state) { return (state & 1) != 0; }));
   }
   return Status{};
 }
@@ -54,35 +56,52 @@ Status countResident(Range range, uint64_t* bytes) {
 
 void advise(Range range) {
   void* start = reinterpret_cast<void*>(range.start);
-  // A refusal is not a failure: kernels without huge pages, dumps or names refuse, and there is nothing to keep from.
+  // A refusal is not a failure: kernels without huge pages, dumps or names refuse, and there is nothing to
+  // keep from.
   if (madvise(start, range.size, MADV_NOHUGEPAGE) == 0) keptFromHugePages = true;
   if (madvise(start, range.size, MADV_DONTDUMP) == 0) keptFromDumps = true;
   if (prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, start, range.size, "lazyshadow") == 0) named = true;
 }
 
-Advice advice() { return Advice{keptFromHugePages, keptFromDumps, named}; }
+Advice advice() {
+  return Advice{keptFromHugePages, keptFromDumps, named};
+}
 
 Status zero(Range range) {
   const int result = madvise(reinterpret_cast<void*>(range.start), range.size, MADV_DONTNEED);
   return result == 0 ? Status{} : Status{errno};
 }
 
-Status query(Range range, Usage* usage) {
+Status query(const std::vector<Range>& ranges, Usage* usage) {
   *usage = Usage{};
+  if (ranges.empty()) return Status{};
+  auto range = ranges.begin();
   Status inner;
   const Status read = forEachMapping(MapDetail::WithUsage, [&](const Mapping& mapping) {
-    if (mapping.range.start >= range.end()) return false;
-    const Range part = mapping.range.intersect(range);
-    if (part.empty()) return true;
-    if (mapping.charged) usage->committed += part.size;
-    if (part.size == mapping.range.size) {
-      usage->resident += mapping.residentBytes;
-    } else if (mapping.residentBytes > 0) {
-      inner = countResident(part, &usage->resident);
+    while (range != ranges.end() && range->end() <= mapping.range.start) ++range;
+    for (auto at = range; at != ranges.end() && at->overlaps(mapping.range); ++at) {
+      const Range part = mapping.range.intersect(*at);
+      if (mapping.charged) usage->committed += part.size;
+      if (part.size == mapping.range.size) {
+        usage->resident += mapping.residentBytes;
+      } else if (mapping.residentBytes > 0) {
+        inner = countResident(part, &usage->resident);
+      }
     }
-    return inner.ok();
+    return inner.ok() && range != ranges.end();
   });
   return read.ok() ? inner : read;
+}
+
+size_t islandLimit() {
+  // An island is two mappings: itself and the reserved rest behind it. Node and its threads have some
+  // hundred.
+  constexpr size_t kLeftForTheProgram = 4096;
+  static const size_t limit = [] {
+    const size_t mappings = readNumber("/proc/sys/vm/max_map_count").value_or(65530);
+    return mappings > 2 * kLeftForTheProgram ? (mappings - kLeftForTheProgram) / 2 : mappings / 4;
+  }();
+  return limit;
 }
 
 Status firstMapping(Range range, std::optional<uintptr_t>* address) {

@@ -35,9 +35,13 @@ Geometry readGeometry() {
   return Geometry{page, simulated("LAZYSHADOW_TEST_GRANULARITY", page), kAddressEnd};
 }
 
-void* pointer(uintptr_t address) { return reinterpret_cast<void*>(address); }
+void* pointer(uintptr_t address) {
+  return reinterpret_cast<void*>(address);
+}
 
-Status lastError() { return Status{errno}; }
+Status lastError() {
+  return Status{errno};
+}
 
 /// A mapping aligned to a granularity that the system does not know of: map more, trim both ends.
 Status mapAligned(size_t size, int protection, int flags, uintptr_t* start) {
@@ -48,7 +52,8 @@ Status mapAligned(size_t size, int protection, int flags, uintptr_t* start) {
   const Range whole{reinterpret_cast<uintptr_t>(mapped), size + slack};
   const Range kept{roundUp(whole.start, granularity), size};
   Status status;
-  for (const Range trimmed : {Range::between(whole.start, kept.start), Range::between(kept.end(), whole.end())}) {
+  for (const Range trimmed :
+       {Range::between(whole.start, kept.start), Range::between(kept.end(), whole.end())}) {
     if (!trimmed.empty() && munmap(pointer(trimmed.start), trimmed.size) != 0) status = lastError();
   }
   *start = kept.start;
@@ -115,13 +120,26 @@ Failure classify(Status status) {
 std::string describe(Status status) {
   const char* name = nullptr;
   switch (status.code) {
-    case ENOMEM: name = "ENOMEM"; break;
-    case EEXIST: name = "EEXIST"; break;
-    case EINVAL: name = "EINVAL"; break;
-    case EPERM: name = "EPERM"; break;
-    case EACCES: name = "EACCES"; break;
-    case EAGAIN: name = "EAGAIN"; break;
-    default: break;
+    case ENOMEM:
+      name = "ENOMEM";
+      break;
+    case EEXIST:
+      name = "EEXIST";
+      break;
+    case EINVAL:
+      name = "EINVAL";
+      break;
+    case EPERM:
+      name = "EPERM";
+      break;
+    case EACCES:
+      name = "EACCES";
+      break;
+    case EAGAIN:
+      name = "EAGAIN";
+      break;
+    default:
+      break;
   }
   const std::string label = name != nullptr ? name : "errno " + std::to_string(status.code);
   return label + ": " + std::strerror(status.code);

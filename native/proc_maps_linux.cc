@@ -73,7 +73,9 @@ uint64_t parseKilobytes(std::string_view line) {
   return kilobytes * 1024;
 }
 
-bool startsWith(std::string_view line, std::string_view prefix) { return line.substr(0, prefix.size()) == prefix; }
+bool startsWith(std::string_view line, std::string_view prefix) {
+  return line.substr(0, prefix.size()) == prefix;
+}
 
 }  // namespace
 
@@ -97,6 +99,16 @@ Status forEachMapping(MapDetail detail, const std::function<bool(const Mapping&)
     }
     return true;
   });
+}
+
+std::optional<uint64_t> readNumber(const char* path) {
+  std::optional<uint64_t> number;
+  const Status read = forEachLine(path, [&](std::string_view line) {
+    uint64_t value = 0;
+    if (std::from_chars(line.data(), line.data() + line.size(), value).ec == std::errc()) number = value;
+    return false;
+  });
+  return read.ok() ? number : std::nullopt;
 }
 
 }  // namespace lazyshadow::os
