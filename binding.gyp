@@ -23,6 +23,7 @@
           "OS=='linux'",
           {
             "sources": [
+              "native/cgroup_linux.cc",
               "native/os_memory_posix.cc",
               "native/os_memory_linux.cc",
               "native/proc_maps_linux.cc",

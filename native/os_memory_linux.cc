@@ -10,6 +10,7 @@
 
 #include "os_memory_posix.h"
 #include "proc_maps_linux.h"
+#include "proc_text_linux.h"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000  // Linux 4.17; older kernels take the address as a hint
@@ -98,7 +99,7 @@ size_t islandLimit() {
   // hundred.
   constexpr size_t kLeftForTheProgram = 4096;
   static const size_t limit = [] {
-    const size_t mappings = readNumber("/proc/sys/vm/max_map_count").value_or(65530);
+    const size_t mappings = numberOf("/proc/sys/vm/max_map_count").value_or(65530);
     return mappings > 2 * kLeftForTheProgram ? (mappings - kLeftForTheProgram) / 2 : mappings / 4;
   }();
   return limit;

@@ -22,9 +22,6 @@ enum class MapDetail { Addresses, WithUsage };
 /// Calls `visit` for each mapping in ascending order until it returns false.
 Status forEachMapping(MapDetail detail, const std::function<bool(const Mapping&)>& visit);
 
-/// The number that a file of /proc or /sys begins with, if it can be read.
-std::optional<uint64_t> readNumber(const char* path);
-
 }  // namespace lazyshadow::os
 
 #endif  // LAZYSHADOW_PROC_MAPS_LINUX_H_
