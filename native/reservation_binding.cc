@@ -33,7 +33,6 @@ class ReservationHandle : public Napi::ObjectWrap<ReservationHandle> {
                            InstanceMethod<&ReservationHandle::decommit>("decommit"),
                            InstanceMethod<&ReservationHandle::purge>("purge"),
                            InstanceMethod<&ReservationHandle::bytes>("bytes"),
-                           InstanceMethod<&ReservationHandle::window>("window"),
                            InstanceMethod<&ReservationHandle::committedRanges>("committedRanges"),
                            InstanceMethod<&ReservationHandle::stats>("stats"),
                            InstanceMethod<&ReservationHandle::release>("release"),
@@ -110,14 +109,6 @@ class ReservationHandle : public Napi::ObjectWrap<ReservationHandle> {
         throw;
       }
     });
-  }
-
-  /// As bytes, but over memory committed or not: for lib/ only, which knows what it may touch.
-  Napi::Value window(const Napi::CallbackInfo& info) {
-    const Range range = rangeArgument(info, 0);
-    live(info);
-    guarded(info.Env(), [&] { requireInside(range); });
-    return ViewList::open(info.Env(), views_, range, [keep = reservation_] {});
   }
 
   Napi::Value committedRanges(const Napi::CallbackInfo& info) {

@@ -1,8 +1,10 @@
-// What the operating system says of itself, of this process and of the machine, as plain JavaScript values.
+// What the operating system says of itself, of this process and of the machine, as plain JavaScript values; and
+// windows onto memory by address.
 
 #include "arguments.h"
 #include "bindings.h"
 #include "process_memory.h"
+#include "views.h"
 
 namespace lazyshadow {
 
@@ -78,12 +80,26 @@ Napi::Value firstMapping(const Napi::CallbackInfo& info) {
   });
 }
 
+/// (address, sizeBytes) → ArrayBuffer over any memory, committed or not, whose life the caller answers for: for lib/
+/// only, which knows what it may touch, and closes the window before the memory goes.
+Napi::Value openWindow(const Napi::CallbackInfo& info) {
+  return ViewList::open(info.Env(), std::make_shared<ViewList>(), rangeArgument(info, 0), nullptr);
+}
+
+void closeWindow(const Napi::CallbackInfo& info) {
+  if (!info[0].IsArrayBuffer()) throw Napi::TypeError::New(info.Env(), "expected an ArrayBuffer");
+  auto buffer = info[0].As<Napi::ArrayBuffer>();
+  if (!buffer.IsDetached()) buffer.Detach();
+}
+
 }  // namespace
 
 void exportSystem(Napi::Env env, Napi::Object exports) {
   exports.Set("geometry", Napi::Function::New<geometry>(env, "geometry"));
   exports.Set("processMemory", Napi::Function::New<processMemory>(env, "processMemory"));
   exports.Set("systemMemory", Napi::Function::New<systemMemory>(env, "systemMemory"));
+  exports.Set("openWindow", Napi::Function::New<openWindow>(env, "openWindow"));
+  exports.Set("closeWindow", Napi::Function::New<closeWindow>(env, "closeWindow"));
   exports.Set("firstMapping", Napi::Function::New<firstMapping>(env, "firstMapping"));
 }
 
