@@ -8,8 +8,10 @@
  *   that need none (MapShadow, Malloc, Free, Finalize, and the GoStart of a goroutine with no parent)
  * - no goroutine leaves more functions than it entered
  *
- * This runs over every event of every replay, so it is integers in typed arrays, one table look-up and no allocation;
- * the sentences are made only when there is something to say.
+ * This runs over every event of every replay, and a recording's ops follow no pattern that a processor could predict.
+ * So the common path (scan) is one loop whose branches depend on no op: what differs between ops is one table's word,
+ * and the loop is left for damage and for the three ops that start or end a goroutine. What is wrong with an event,
+ * and the sentence about it, is found out only when something is.
  *
  * Memory is 4 bytes for each goroutine. Numbers are handed out as goroutines start, so a number far above the count of
  * starts is damage; the bound is what keeps a flipped bit from asking for 16 GiB.
@@ -21,208 +23,167 @@ import { ADDRESS_LIMIT, EVENT_WORDS, LAST_OP, Op, opName, WORD } from './format.
 /** How far the number of a new goroutine may be above the count of goroutines started so far. */
 const NUMBER_SLACK = 2 ** 20;
 
-/** What is particular about a call. 0 is for the numbers that are no call. */
-const PLAIN = 1;
-const ACCESS = 2;
-const RANGE = 3;
-const ATOMIC = 4;
-const ENTER = 5;
-const EXIT = 6;
-const START = 7;
-const END = 8;
-const INITIALIZE = 9;
-
-/** The kind of each value that the op's byte can have. */
-const KIND = new Uint8Array(256);
-KIND.fill(PLAIN, Op.Initialize, LAST_OP + 1);
-KIND.fill(ACCESS, Op.Read, Op.WritePC + 1);
-KIND.fill(ATOMIC, Op.AtomicLoad, Op.AtomicCompareAndSwap + 1);
-for (const op of [Op.MapShadow, Op.ReadRange, Op.WriteRange, Op.Malloc, Op.Free]) KIND[op] = RANGE;
-KIND[Op.FuncEnter] = ENTER;
-KIND[Op.FuncExit] = EXIT;
-KIND[Op.GoStart] = START;
-KIND[Op.GoEnd] = END;
-KIND[Op.Initialize] = INITIALIZE;
-
-/** 1 for the calls that need no goroutine. */
-const NEEDS_NONE = new Uint8Array(256);
-for (const op of [Op.Finalize, Op.MapShadow, Op.GoStart, Op.Malloc, Op.Free]) NEEDS_NONE[op] = 1;
-
-/** What a goroutine's word says: never started, ended, or 1 + the functions it is in. */
+/** What a goroutine's word says: never started (and so says the word of goroutine 0, which is none), or ended. */
 const UNKNOWN = 0;
 const ENDED = -1;
-const RUNNING = 1;
+/** A running goroutine's word is this plus the functions that it is in: one FuncEnter never makes it of another. */
+const RUNNING = 2;
 
-type Fault =
-  | 'op'
-  | 'size'
-  | 'wide'
-  | 'wraps'
-  | 'granule'
-  | 'no goroutine'
-  | 'unknown'
-  | 'ended'
-  | 'exit'
-  | 'number'
-  | 'started'
-  | 'initialized';
+const READS_AND_WRITES: readonly number[] = [Op.Read, Op.ReadPC, Op.Write, Op.WritePC];
+const ATOMICS: readonly number[] = [
+  Op.AtomicLoad,
+  Op.AtomicStore,
+  Op.AtomicExchange,
+  Op.AtomicFetchAdd,
+  Op.AtomicCompareAndSwap,
+];
+const RANGES: readonly number[] = [Op.MapShadow, Op.ReadRange, Op.WriteRange, Op.Malloc, Op.Free];
+const NEED_NO_GOROUTINE: readonly number[] = [Op.Finalize, Op.MapShadow, Op.GoStart, Op.Malloc, Op.Free];
+
+/** For each op byte: bit n of the low half is set if n is an access size it may have; none for what is no op. */
+const RULE = new Int32Array(256).fill(1 << 0, Op.Initialize, LAST_OP + 1);
+for (const op of READS_AND_WRITES) RULE[op] = 1 << 1;
+for (const op of ATOMICS) RULE[op] = (1 << 4) | (1 << 8);
+/** The high half is what the op adds to its goroutine's word. */
+const STEP_SHIFT = 16;
+RULE[Op.FuncEnter] = (1 << 0) | (1 << STEP_SHIFT);
+RULE[Op.FuncExit] = (1 << 0) | (-1 << STEP_SHIFT);
+
+/** {@link RULE} of the common path: no size is allowed for the ops that it must leave to others. */
+const COMMON_RULE = RULE.slice();
+for (const op of [Op.Initialize, Op.GoStart, Op.GoEnd]) COMMON_RULE[op] = 0;
+
+/** For each op byte, 1 if goroutine 0 may make the call. */
+const NEEDS_NONE = new Uint8Array(256);
+for (const op of NEED_NO_GOROUTINE) NEEDS_NONE[op] = 1;
 
 /** Checks the events of one recording, in order, batch by batch. */
 export class EventValidator {
   #goroutines = new Int32Array(1024);
   #started = 0;
   #initialized = false;
-  #fault: Fault = 'op';
 
   /**
    * Checks `count` events, 8 words each, that follow those of the last call.
-   * @returns the index in `words` (in events) of the first that is wrong, or -1. After one was wrong, no more may be
-   * checked: ask {@link explain} instead.
+   * @returns the index (in events) of the first that is wrong, or -1. After one was wrong, no more may be checked:
+   * {@link explain} says what it is.
    */
   check(words: Int32Array, count: number): number {
-    let goroutines = this.#goroutines;
-    // The goroutine of the event before, known to be running; 0 when none is.
-    let current = 0;
-    for (let i = 0; i < count; i++) {
-      const at = i * EVENT_WORDS;
-      const head = words[at] as number;
-      const goroutine = words[at + 1] as number;
-      const addrLow = words[at + 2] as number;
-      const addrHigh = words[at + 3] as number;
-      const argHigh = words[at + 5] as number;
-      const kind = KIND[head & 0xff] as number;
-      if (kind === 0) return this.#wrong('op', i);
-      if (((addrHigh | argHigh | (words[at + 7] as number)) & 0xffff0000) !== 0)
-        return this.#wrong('wide', i);
-      if (goroutine !== current || current === 0) {
-        if (goroutine === 0) {
-          if (NEEDS_NONE[head & 0xff] === 0) return this.#wrong('no goroutine', i);
-        } else if (kind !== INITIALIZE) {
-          const state =
-            goroutine > 0 && goroutine < goroutines.length ? (goroutines[goroutine] as number) : 0;
-          if (state < RUNNING) return this.#wrong(state === UNKNOWN ? 'unknown' : 'ended', i);
-          current = goroutine;
-        }
-      }
-      const size = head >>> 16;
-      if (kind === ACCESS) {
-        if (size !== 1) return this.#wrong('size', i);
-        continue;
-      }
-      if (kind === ATOMIC) {
-        if (size !== 4 && size !== 8) return this.#wrong('size', i);
-        if ((addrLow & (GRANULE_BYTES - 1)) + size > GRANULE_BYTES) return this.#wrong('granule', i);
-        continue;
-      }
-      if (size !== 0) return this.#wrong('size', i);
-      switch (kind) {
-        case ENTER:
-          goroutines[goroutine] = (goroutines[goroutine] as number) + 1;
-          break;
-        case EXIT:
-          if (goroutines[goroutine] === RUNNING) return this.#wrong('exit', i);
-          goroutines[goroutine] = (goroutines[goroutine] as number) - 1;
-          break;
-        case RANGE:
-          if (addrHigh + argHigh >= 0xffff && rangeEnd(words, at) > ADDRESS_LIMIT)
-            return this.#wrong('wraps', i);
-          break;
-        case START: {
-          const number = argHigh === 0 ? (words[at + 4] as number) >>> 0 : 2 ** 32;
-          const fault = this.#start(number);
-          if (fault !== undefined) return this.#wrong(fault, i);
-          goroutines = this.#goroutines;
-          break;
-        }
-        case END:
-          goroutines[goroutine] = ENDED;
-          current = 0;
-          break;
-        case INITIALIZE: {
-          const fault = this.#initialized ? 'initialized' : this.#start(goroutine >>> 0);
-          if (fault !== undefined) return this.#wrong(fault, i);
-          this.#initialized = true;
-          goroutines = this.#goroutines;
-          break;
-        }
-      }
+    for (let i = 0; ; i++) {
+      i = scan(words, i, count, this.#goroutines);
+      if (i === count) return -1;
+      if (this.#fault(words, i * EVENT_WORDS) !== undefined) return i;
+      this.#apply(words, i * EVENT_WORDS);
     }
-    return -1;
   }
 
   /**
-   * What is wrong with the event that {@link check} stopped at, and what was expected.
-   * @param words the same words
-   * @param index what check returned
+   * What is wrong with the event that {@link check} stopped at, and what was expected there.
+   * @param index what check returned for the same words
    */
   explain(words: Int32Array, index: number): string {
-    const at = index * EVENT_WORDS;
-    const word = (field: number) => (words[at + field] as number) >>> 0;
-    const op = word(WORD.head) & 0xff;
-    const size = word(WORD.head) >>> 16;
-    const goroutine = word(WORD.goroutine);
-    const address = formatAddress(word(WORD.addrHigh) * 2 ** 32 + word(WORD.addrLow));
-    const arg = word(WORD.argHigh) * 2 ** 32 + word(WORD.argLow);
+    return this.#fault(words, index * EVENT_WORDS) ?? 'nothing';
+  }
+
+  /** What is wrong with any event; undefined if nothing is. Everything that {@link scan} checks, and the rest. */
+  #fault(words: Int32Array, at: number): string | undefined {
+    const head = words[at] as number;
+    const op = head & 0xff;
+    const size = head >>> 16;
+    const goroutine = (words[at + WORD.goroutine] as number) >>> 0;
+    const addr = valueAt(words, at + WORD.addrLow);
+    const arg = valueAt(words, at + WORD.argLow);
+    const pc = valueAt(words, at + WORD.pcLow);
+    const rule = RULE[op] as number;
     const call = opName(op);
-    switch (this.#fault) {
-      case 'op':
-        return `the op is ${op}, expected 1 to ${LAST_OP}`;
-      case 'size':
-        return `${call} with an access size of ${size} bytes, expected ${expectedSize(KIND[op] as number)}`;
-      case 'wide':
-        return `${call} with addr ${address}, arg 0x${arg.toString(16)} and pc ${formatAddress(
-          word(WORD.pcHigh) * 2 ** 32 + word(WORD.pcLow),
-        )}, expected all three below 2^48`;
-      case 'wraps':
-        return `${call} of ${arg} bytes at ${address}, expected a range that ends at 2^48 or before`;
-      case 'granule':
-        return `${call} of ${size} bytes at ${address}, expected one inside a granule of ${GRANULE_BYTES} bytes`;
-      case 'no goroutine':
-        return `${call} by goroutine 0, expected the number of a goroutine that was started`;
-      case 'unknown':
-        return `${call} by goroutine ${goroutine}, which was never started; expected its GoStart or Initialize before`;
-      case 'ended':
-        return `${call} by goroutine ${goroutine} after its GoEnd, expected no call of it there`;
-      case 'exit':
-        return `FuncExit by goroutine ${goroutine}, which is in no function; expected a FuncEnter before`;
-      case 'number': {
-        const number = op === Op.Initialize ? goroutine : arg;
-        return `${call} of goroutine ${number}, expected a number of 1 or more, in the order of starting (${this.#started} started so far)`;
-      }
-      case 'started':
-        return `${call} of goroutine ${op === Op.Initialize ? goroutine : arg}, which was started before; expected a new number`;
-      case 'initialized':
-        return 'a second Initialize, expected one in a recording';
-    }
+    if (rule === 0) return `the op is ${op}, expected 1 to ${LAST_OP}`;
+    if (size >= STEP_SHIFT || ((rule >>> size) & 1) === 0)
+      return `${call} with an access size of ${size} bytes, expected ${expectedSize(op)}`;
+    if (Math.max(addr, arg, pc) >= ADDRESS_LIMIT)
+      return `${call} with addr 0x${addr.toString(16)}, arg 0x${arg.toString(16)} and pc 0x${pc.toString(16)}, expected all three below 2^48`;
+    if ((addr % GRANULE_BYTES) + size > GRANULE_BYTES)
+      return `${call} of ${size} bytes at ${formatAddress(addr)}, expected one inside a granule of ${GRANULE_BYTES} bytes`;
+    if (RANGES.includes(op) && addr + arg > ADDRESS_LIMIT)
+      return `${call} of ${arg} bytes at ${formatAddress(addr)}, expected a range that ends at 2^48 or before`;
+    if (op === Op.Initialize)
+      return this.#initialized ? 'a second Initialize, expected one' : this.#startFault(call, goroutine);
+    const state = this.#goroutines[goroutine] ?? UNKNOWN;
+    if (goroutine === 0 && NEEDS_NONE[op] === 0)
+      return `${call} by goroutine 0, expected the number of a goroutine that was started`;
+    if (goroutine !== 0 && state === UNKNOWN)
+      return `${call} by goroutine ${goroutine}, which was never started; expected its GoStart or Initialize before`;
+    if (state === ENDED)
+      return `${call} by goroutine ${goroutine} after its GoEnd, expected no call of it there`;
+    if (op === Op.FuncExit && state === RUNNING)
+      return `FuncExit by goroutine ${goroutine}, which is in no function; expected a FuncEnter before`;
+    return op === Op.GoStart ? this.#startFault(call, arg) : undefined;
   }
 
-  #wrong(fault: Fault, index: number): number {
-    this.#fault = fault;
-    return index;
+  /** Why a goroutine cannot start; undefined if it can. */
+  #startFault(call: string, goroutine: number): string | undefined {
+    if (goroutine === 0 || goroutine > this.#started + NUMBER_SLACK)
+      return `${call} of goroutine ${goroutine}, expected a number of 1 or more, in the order of starting (${this.#started} started so far)`;
+    if ((this.#goroutines[goroutine] ?? UNKNOWN) !== UNKNOWN)
+      return `${call} of goroutine ${goroutine}, which was started before; expected a new number`;
+    return undefined;
   }
 
-  #start(goroutine: number): Fault | undefined {
-    if (goroutine === 0 || goroutine > this.#started + NUMBER_SLACK) return 'number';
+  /** Notes what an event without fault, on which {@link scan} stopped, does to the goroutines. */
+  #apply(words: Int32Array, at: number): void {
+    const op = (words[at] as number) & 0xff;
+    const goroutine = words[at + WORD.goroutine] as number;
+    if (op === Op.GoEnd) this.#goroutines[goroutine] = ENDED;
+    else if (op === Op.GoStart) this.#start(words[at + WORD.argLow] as number);
+    else if (op === Op.Initialize) this.#start(goroutine);
+    else if (goroutine !== 0)
+      this.#goroutines[goroutine] =
+        (this.#goroutines[goroutine] as number) + ((RULE[op] as number) >> STEP_SHIFT);
+    this.#initialized ||= op === Op.Initialize;
+  }
+
+  #start(goroutine: number): void {
     if (goroutine >= this.#goroutines.length) {
       const larger = new Int32Array(2 ** (1 + Math.floor(Math.log2(goroutine))));
       larger.set(this.#goroutines);
       this.#goroutines = larger;
     }
-    if (this.#goroutines[goroutine] !== UNKNOWN) return 'started';
     this.#goroutines[goroutine] = RUNNING;
     this.#started++;
-    return undefined;
   }
 }
 
-/** One past the last byte of the range of the event at word `at`. */
-function rangeEnd(words: Int32Array, at: number): number {
-  const addr = ((words[at + 3] as number) >>> 0) * 2 ** 32 + ((words[at + 2] as number) >>> 0);
-  const size = ((words[at + 5] as number) >>> 0) * 2 ** 32 + ((words[at + 4] as number) >>> 0);
-  return addr + size;
+/**
+ * Goes over events that are without fault and neither start nor end a goroutine.
+ * @returns the index of the first, from `from` on, that may be otherwise; `count` if there is none
+ */
+function scan(words: Int32Array, from: number, count: number, goroutines: Int32Array): number {
+  for (let i = from; i < count; i++) {
+    const at = i * EVENT_WORDS;
+    const head = words[at] as number;
+    const op = head & 0xff;
+    const size = head >>> 16;
+    const goroutine = words[at + 1] as number;
+    // A high word is below 2^16. Below 2^15, where Go keeps its memory, no range can wrap either.
+    if ((((words[at + 3] as number) | (words[at + 5] as number) | (words[at + 7] as number)) & ~0x7fff) !== 0)
+      return i;
+    // Only an atomic is long enough to cross the edge of a granule; and past this, size is a shift.
+    if (((words[at + 2] as number) & (GRANULE_BYTES - 1)) + size > GRANULE_BYTES) return i;
+    const rule = COMMON_RULE[op] as number;
+    if (((rule >>> size) & 1) === 0) return i;
+    if (goroutine < 0 || goroutine >= goroutines.length) return i;
+    const state = (goroutines[goroutine] as number) + (rule >> STEP_SHIFT);
+    if (state < RUNNING && (goroutine !== 0 || NEEDS_NONE[op] === 0)) return i;
+    goroutines[goroutine] = state;
+  }
+  return count;
 }
 
-function expectedSize(kind: number): string {
-  if (kind === ACCESS) return '1';
-  return kind === ATOMIC ? '4 or 8' : '0';
+/** The 64-bit value whose low word is at `low`, exact below 2^53. */
+function valueAt(words: Int32Array, low: number): number {
+  return ((words[low + 1] as number) >>> 0) * 2 ** 32 + ((words[low] as number) >>> 0);
+}
+
+function expectedSize(op: number): string {
+  if (READS_AND_WRITES.includes(op)) return '1';
+  return ATOMICS.includes(op) ? '4 or 8' : '0';
 }
