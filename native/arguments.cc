@@ -20,6 +20,8 @@ const char* name(MemoryError::Kind kind, os::Status status) {
           return "os";
       }
       return "os";
+    case MemoryError::Kind::OutOfMemory:
+      return "out-of-memory";
     case MemoryError::Kind::OutOfRange:
       return "out-of-range";
     case MemoryError::Kind::NotCommitted:

@@ -8,6 +8,8 @@
 
 #include <napi.h>
 
+#include <new>
+
 #include "memory_error.h"
 
 namespace lazyshadow {
@@ -31,6 +33,8 @@ auto guarded(Napi::Env env, const Operation& operation) {
     return operation();
   } catch (const MemoryError& error) {
     throw toJavaScript(env, error);
+  } catch (const std::bad_alloc&) {
+    throw toJavaScript(env, MemoryError(MemoryError::Kind::OutOfMemory, Range{}));
   }
 }
 

@@ -15,6 +15,7 @@ class MemoryError : public std::exception {
  public:
   enum class Kind {
     OsRefused,     // status says why
+    OutOfMemory,   // our own bookkeeping found no memory
     OutOfRange,    // the range leaves what the object covers
     NotCommitted,  // a view over memory that is not committed
     InUse,         // another thread holds a view of the memory

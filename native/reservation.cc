@@ -44,6 +44,13 @@ std::atomic<size_t> islandsOfProcess{0};
 /// Bytes that the system would neither give nor take back. Only ever grows; zero on every system seen.
 std::atomic<size_t> leakedBytes{0};
 
+/// After a commit that failed: the system may have committed a part before it refused the rest. If that
+/// cannot be taken back either, the part is charged but counts as not committed: nothing may rely on access
+/// to it.
+void takeBackPart(Range range) {
+  if (!os::decommit(range).ok()) leakedBytes += range.size;
+}
+
 }  // namespace
 
 std::shared_ptr<Reservation> Reservation::reserve(uintptr_t wanted, size_t size, os::Placement placement,
@@ -60,6 +67,11 @@ std::shared_ptr<Reservation> Reservation::find(uintptr_t address) {
   std::shared_ptr<Reservation> found = Registry::instance().find(address);
   if (!found) throw MemoryError(MemoryError::Kind::NotFound, Range{address, 0});
   return found;
+}
+
+Reservation::Owner Reservation::newOwner() {
+  static std::atomic<Owner> last{0};
+  return ++last;
 }
 
 Reservation::Reservation(Range range, os::Access access) : range_(range) {
@@ -87,51 +99,54 @@ void Reservation::countIslands() {
 size_t Reservation::commit(Range pages, Shortage shortage, std::vector<Range>* fresh) {
   requireInside(pages);
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (committed_.contains(pages)) return 0;
   gaps_.clear();
   committed_.gapsIn(pages, &gaps_);
   const size_t before = committed_.totalBytes();
-  const size_t freshBefore = fresh == nullptr ? 0 : fresh->size();
+  const Merges mergesBefore = merges_;
   size_t done = 0;
   try {
-    for (; done < gaps_.size(); ++done) commitGap(gaps_[done], shortage, fresh);
-  } catch (const MemoryError&) {
+    if (fresh != nullptr) fresh->reserve(fresh->size() + gaps_.size());
+    for (; done < gaps_.size(); ++done) gaps_[done] = commitGap(gaps_[done], shortage);
+  } catch (...) {
     while (done-- > 0) {
       // What cannot be taken back stays committed and stays counted.
       if (os::decommit(gaps_[done]).ok()) committed_.erase(gaps_[done]);
     }
-    if (fresh != nullptr) fresh->resize(freshBefore);
+    merges_ = mergesBefore;
     countIslands();
     throw;
   }
+  if (fresh != nullptr) fresh->insert(fresh->end(), gaps_.begin(), gaps_.end());
   countIslands();
   return committed_.totalBytes() - before;
 }
 
-void Reservation::commitGap(Range gap, Shortage shortage, std::vector<Range>* fresh) {
-  Range wanted = gap;
-  if (shortage == Shortage::MergeIslands && islandsOfProcess >= os::islandLimit())
-    wanted = towardsNeighbour(gap);
+/// Returns what was committed: the gap, or more if islands were merged.
+Range Reservation::commitGap(Range gap, Shortage shortage) {
+  const bool mayMerge = shortage == Shortage::MergeIslands;
+  const bool crowded = mayMerge && islandsOfProcess >= os::islandLimit();
+  Range wanted = crowded ? towardsNeighbour(gap) : gap;
   os::Status status = os::commit(wanted);
-  if (!status.ok() && shortage == Shortage::MergeIslands && wanted.size == gap.size) {
-    const Range merged = towardsNeighbour(gap);
-    if (merged.size > gap.size) {
-      wanted = merged;
-      status = os::commit(wanted);
+  if (!status.ok() && mayMerge) {
+    // The other way then: merged, if it is mappings that are short; alone, if it is memory.
+    const Range other = crowded ? gap : towardsNeighbour(gap);
+    if (other.size != wanted.size) {
+      takeBackPart(wanted);
+      wanted = other;
+      const os::Status second = os::commit(wanted);
+      if (second.ok()) status = second;
     }
   }
   if (!status.ok()) {
-    // The system may have committed a part before it refused the rest. If that cannot be taken back either,
-    // the part is charged but counts as not committed: nothing may rely on access to it.
-    if (!os::decommit(wanted).ok()) leakedBytes += wanted.size;
+    takeBackPart(wanted);
     throw MemoryError(MemoryError::Kind::OsRefused, gap, status);
   }
   committed_.insert(wanted);
-  if (fresh != nullptr) fresh->push_back(wanted);
   if (wanted.size > gap.size) {
     merges_.islands += 1;
     merges_.bytes += wanted.size - gap.size;
   }
+  return wanted;
 }
 
 /// The gap widened to the nearest committed range: the two become one mapping, and no new one is needed.
@@ -144,11 +159,12 @@ Range Reservation::towardsNeighbour(Range gap) const {
   return gap;
 }
 
-size_t Reservation::decommit(Range pages, Owner owner) {
+size_t Reservation::decommit(Range pages, Owner owner, const std::function<void()>& detach) {
   requireInside(pages);
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!committed_.overlaps(pages)) return 0;
-  requireNoForeignViewLocked(pages, owner);
+  requireNoForeignView(pages, owner);
+  if (detach) detach();
   const os::Status status = os::decommit(pages);
   if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, pages, status);
   const size_t before = committed_.totalBytes();
@@ -211,15 +227,19 @@ void Reservation::removeView(Range range, Owner owner) {
 }
 
 void Reservation::requireNoForeignView(Range range, Owner owner) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  requireNoForeignViewLocked(range, owner);
-}
-
-void Reservation::requireNoForeignViewLocked(Range range, Owner owner) const {
   for (const View& view : views_) {
     if (view.owner != owner && view.range.overlaps(range))
       throw MemoryError(MemoryError::Kind::InUse, view.range);
   }
+}
+
+Reservation::Stats Reservation::stats() const {
+  Stats stats;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const os::Status status = os::query({range_}, &stats.usage);
+  if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, range_, status);
+  stats.committed = committed_.totalBytes();
+  return stats;
 }
 
 }  // namespace lazyshadow

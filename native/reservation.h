@@ -9,6 +9,7 @@
 #ifndef LAZYSHADOW_RESERVATION_H_
 #define LAZYSHADOW_RESERVATION_H_
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -20,8 +21,9 @@ namespace lazyshadow {
 
 class Reservation {
  public:
-  /// Whoever holds a view: one for each handle. Only compared.
-  using Owner = const void*;
+  /// Whoever holds a view: one for each handle, never used again. 0 is nobody.
+  using Owner = uint64_t;
+  static Owner newOwner();
 
   /// What to do when the system has no mapping left for an isolated piece.
   enum class Shortage { Fail, MergeIslands };
@@ -38,10 +40,13 @@ class Reservation {
 
   Range range() const { return range_; }
 
-  /// Commits the pages of the range that are not; appends them to `fresh` if given. Returns their bytes.
+  /// Commits the pages of the range that are not; appends what it committed to `fresh` if given, which is
+  /// more than was asked for where islands were merged. Returns its bytes.
   size_t commit(Range pages, Shortage shortage = Shortage::Fail, std::vector<Range>* fresh = nullptr);
-  /// Gives pages and charge of the range back. Returns the bytes that were committed.
-  size_t decommit(Range pages, Owner owner = nullptr);
+  /// Gives pages and charge of the range back. Returns the bytes that were committed. Before that it runs
+  /// `detach`, while nobody can open a view: it is to detach the owner's, and may refuse by a MemoryError.
+  /// The lock is held, so it calls nothing here. A refusal of the system comes after it.
+  size_t decommit(Range pages, Owner owner = 0, const std::function<void()>& detach = nullptr);
   /// Makes the committed pages of the range read as zeros.
   void zero(Range pages);
 
@@ -57,11 +62,16 @@ class Reservation {
   };
   Merges merges() const;
 
+  struct Stats {
+    size_t committed = 0;
+    os::Usage usage;
+  };
+  /// What is committed here, and what the system says of it at the same moment.
+  Stats stats() const;
+
   /// A view keeps its memory from being decommitted by any other owner. Throws NotCommitted.
   void addView(Range range, Owner owner);
   void removeView(Range range, Owner owner);
-  /// Throws InUse if an owner other than this one has a view that overlaps the range.
-  void requireNoForeignView(Range range, Owner owner) const;
 
  private:
   struct View {
@@ -71,8 +81,8 @@ class Reservation {
 
   Reservation(Range range, os::Access access);
   void requireInside(Range range) const;
-  void requireNoForeignViewLocked(Range range, Owner owner) const;
-  void commitGap(Range gap, Shortage shortage, std::vector<Range>* fresh);
+  void requireNoForeignView(Range range, Owner owner) const;
+  Range commitGap(Range gap, Shortage shortage);
   Range towardsNeighbour(Range gap) const;
   void countIslands();
 

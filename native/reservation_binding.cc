@@ -78,9 +78,14 @@ class ReservationHandle : public Napi::ObjectWrap<ReservationHandle> {
       requireInside(range);
       const Range pages = range.inward(page());
       if (pages.empty()) return number(info.Env(), 0);
-      reservation.requireNoForeignView(pages, views_.get());
-      views_->detach(info.Env(), pages);
-      return number(info.Env(), reservation.decommit(pages, views_.get()));
+      std::vector<ViewList::End> ends;
+      const auto detach = [&] {
+        if (views_->hasLost(info.Env(), pages)) throw MemoryError(MemoryError::Kind::InUse, pages);
+        ends = views_->detach(info.Env(), pages);
+      };
+      const size_t bytes = reservation.decommit(pages, owner_, detach);
+      for (const ViewList::End& end : ends) end();
+      return number(info.Env(), bytes);
     });
   }
 
@@ -97,15 +102,17 @@ class ReservationHandle : public Napi::ObjectWrap<ReservationHandle> {
   Napi::Value bytes(const Napi::CallbackInfo& info) {
     const Range range = rangeArgument(info, 0);
     live(info);
+    const Napi::ArrayBuffer known = views_->known(range);
+    if (!known.IsEmpty()) return known;
     return guarded(info.Env(), [&] {
-      reservation_->addView(range, views_.get());
-      auto gone = [reservation = reservation_, range, owner = views_.get()] {
+      reservation_->addView(range, owner_);
+      const auto end = [reservation = reservation_, range, owner = owner_] {
         reservation->removeView(range, owner);
       };
       try {
-        return Napi::Value(ViewList::open(info.Env(), views_, range, gone));
+        return Napi::Value(ViewList::open(info.Env(), views_, range, end));
       } catch (...) {
-        gone();
+        end();
         throw;
       }
     });
@@ -126,21 +133,19 @@ class ReservationHandle : public Napi::ObjectWrap<ReservationHandle> {
   Napi::Value stats(const Napi::CallbackInfo& info) {
     Reservation& reservation = live(info);
     return guarded(info.Env(), [&] {
-      os::Usage usage;
-      const os::Status status = os::query({range_}, &usage);
-      if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, range_, status);
-      Napi::Object stats = Napi::Object::New(info.Env());
-      stats.Set("reservedBytes", number(info.Env(), range_.size));
-      stats.Set("committedBytes", number(info.Env(), reservation.committedBytes()));
-      stats.Set("osCommittedBytes", number(info.Env(), usage.committed));
-      stats.Set("residentBytes", number(info.Env(), usage.resident));
-      return stats;
+      const Reservation::Stats stats = reservation.stats();
+      Napi::Object object = Napi::Object::New(info.Env());
+      object.Set("reservedBytes", number(info.Env(), range_.size));
+      object.Set("committedBytes", number(info.Env(), stats.committed));
+      object.Set("osCommittedBytes", number(info.Env(), stats.usage.committed));
+      object.Set("residentBytes", number(info.Env(), stats.usage.resident));
+      return object;
     });
   }
 
   void release(const Napi::CallbackInfo& info) {
     if (!reservation_) return;
-    views_->detachAll(info.Env());
+    views_->close(info.Env());
     reservation_.reset();
   }
 
@@ -154,6 +159,7 @@ class ReservationHandle : public Napi::ObjectWrap<ReservationHandle> {
 
   Range range_;
   std::shared_ptr<Reservation> reservation_;  // empty once released
+  const Reservation::Owner owner_ = Reservation::newOwner();
   std::shared_ptr<ViewList> views_;
 };
 

@@ -53,7 +53,7 @@ std::shared_ptr<ShadowMap> ShadowMap::create(Design design) {
 
 std::shared_ptr<ShadowMap> ShadowMap::find(uint64_t id) {
   std::shared_ptr<ShadowMap> found = Registry::instance().find(id);
-  if (!found) throw MemoryError(MemoryError::Kind::NotFound, Range{id, 0});
+  if (!found) throw MemoryError(MemoryError::Kind::NotFound, Range{});
   return found;
 }
 
@@ -111,17 +111,15 @@ Range ShadowMap::applicationOf(const Plane& plane, Range target) const {
 }
 
 ShadowMap::Segment& ShadowMap::segmentAt(uint64_t index, size_t region) {
-  std::unique_ptr<Segment>& segment = segments_[index];
-  if (!segment) {
-    auto fresh = std::make_unique<Segment>();
-    fresh->region = region;
-    for (size_t plane = 0; plane < kPlanes; ++plane) {
-      const size_t bytes = windowOf(design_.regions[region].planes[plane], index).size;
-      fresh->pages[plane].resize(bytes / os::geometry().pageSize);
-    }
-    segment = std::move(fresh);
+  const auto known = segments_.find(index);
+  if (known != segments_.end()) return *known->second;
+  auto fresh = std::make_unique<Segment>();
+  fresh->region = region;
+  for (size_t plane = 0; plane < kPlanes; ++plane) {
+    const size_t bytes = windowOf(design_.regions[region].planes[plane], index).size;
+    fresh->pages[plane].resize(bytes / os::geometry().pageSize);
   }
-  return *segment;
+  return *segments_.emplace(index, std::move(fresh)).first->second;
 }
 
 /// The segment that has these pages; a MemoryError if there is none, or the pages leave its window.
@@ -238,7 +236,7 @@ void ShadowMap::mapShadow(Range application) {
       if (planes[plane].bytesPerGranule == 0) continue;
       commitSpan(planes[plane].span, targetOf(planes[plane], application).outward(page), &fresh_[plane]);
     }
-  } catch (const MemoryError&) {
+  } catch (...) {
     for (size_t plane = 0; plane < kPlanes; ++plane) takeBack(planes[plane].span, fresh_[plane]);
     throw;
   }
@@ -258,19 +256,28 @@ void ShadowMap::unmapShadow(Range application) {
   if (!mapped_.overlaps(application)) return;
   mapped_.erase(application);
 
+  // The granules at both ends may hold cells of addresses that stay mapped: then they are kept, whole.
+  constexpr size_t kGranule = size_t{1} << kGranuleShift;
+  const Range granules = application.outward(kGranule);
+  const bool keepFirst = mapped_.overlaps(Range{granules.start, kGranule});
+  const bool keepLast = mapped_.overlaps(Range{granules.end() - kGranule, kGranule});
+  const Range forgotten =
+      Range::between(granules.start + (keepFirst ? kGranule : 0), granules.end() - (keepLast ? kGranule : 0));
+  if (forgotten.empty()) return;
+
   for (size_t index = 0; index < kPlanes; ++index) {
     const Plane& plane = design_.regions[region].planes[index];
     if (plane.bytesPerGranule == 0) continue;
-    const Range target = targetOf(plane, application);
+    const Range target = targetOf(plane, forgotten);
     Range pages = target.outward(page);
     // The pages at both ends may hold shadow of addresses that stay mapped: those are kept, and our part is
     // cleared.
     for (const uintptr_t edge : {pages.start, pages.end() - page}) {
       const Range edgePage{edge, page};
       if (!pages.contains(edgePage) || !mapped_.overlaps(applicationOf(plane, edgePage))) continue;
-      const Segment* segment = segments_[applicationOf(plane, edgePage).start >> kSegmentShift].get();
-      const Range window = windowOf(plane, applicationOf(plane, edgePage).start >> kSegmentShift);
-      if (segment->pages[index][(edge - window.start) / page] == raw(PageState::Touched)) {
+      const uint64_t segment = applicationOf(plane, edgePage).start >> kSegmentShift;
+      const size_t at = (edge - windowOf(plane, segment).start) / page;
+      if (segments_.at(segment)->pages[index][at] == raw(PageState::Touched)) {
         const Range cleared = edgePage.intersect(target);
         std::memset(reinterpret_cast<void*>(cleared.start), 0, cleared.size);
       }
@@ -322,7 +329,7 @@ void ShadowMap::touch(uint64_t segment, size_t plane, size_t first, size_t count
       try {
         memory.commit(Range{window.start + begin * page, (end - begin) * page},
                       Reservation::Shortage::MergeIslands, &fresh);
-      } catch (const MemoryError&) {
+      } catch (...) {
         takeBack(where.span, fresh);
         throw;
       }
@@ -367,22 +374,21 @@ ShadowMap::Window ShadowMap::window(uint64_t segment, size_t plane) const {
 ShadowMap::Stats ShadowMap::stats() const {
   Stats stats;
   std::vector<Range> ranges;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    stats.mapped = mapped_.totalBytes();
-    for (const auto& reservation : reservations_) {
-      stats.reserved += reservation->range().size;
-      stats.committed += reservation->committedBytes();
-      stats.merges.islands += reservation->merges().islands;
-      stats.merges.bytes += reservation->merges().bytes;
-      ranges.push_back(reservation->range());
-    }
-    for (const RangeSet& pieces : fixed_) {
-      stats.reserved += pieces.totalBytes();
-      stats.committed += pieces.totalBytes();
-      const std::vector<Range> all = pieces.ranges();
-      ranges.insert(ranges.end(), all.begin(), all.end());
-    }
+  // Locked while the system is asked too, so that both speak of the same moment.
+  const std::lock_guard<std::mutex> lock(mutex_);
+  stats.mapped = mapped_.totalBytes();
+  for (const auto& reservation : reservations_) {
+    stats.reserved += reservation->range().size;
+    stats.committed += reservation->committedBytes();
+    stats.merges.islands += reservation->merges().islands;
+    stats.merges.bytes += reservation->merges().bytes;
+    ranges.push_back(reservation->range());
+  }
+  for (const RangeSet& pieces : fixed_) {
+    stats.reserved += pieces.totalBytes();
+    stats.committed += pieces.totalBytes();
+    const std::vector<Range> all = pieces.ranges();
+    ranges.insert(ranges.end(), all.begin(), all.end());
   }
   std::sort(ranges.begin(), ranges.end(), [](Range a, Range b) { return a.start < b.start; });
   const os::Status status = os::query(ranges, &stats.usage);

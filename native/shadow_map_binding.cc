@@ -166,7 +166,7 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
   }
 
   void release(const Napi::CallbackInfo& info) {
-    windows_->detachAll(info.Env());
+    windows_->close(info.Env());
     map_.reset();
   }
 

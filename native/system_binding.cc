@@ -96,7 +96,7 @@ class Windows : public Napi::ObjectWrap<Windows> {
   Napi::Value open(const Napi::CallbackInfo& info) {
     return ViewList::open(info.Env(), windows_, rangeArgument(info, 0), nullptr);
   }
-  void close(const Napi::CallbackInfo& info) { windows_->detachAll(info.Env()); }
+  void close(const Napi::CallbackInfo& info) { windows_->close(info.Env()); }
 
   std::shared_ptr<ViewList> windows_;
 };

@@ -4,56 +4,81 @@
 
 namespace lazyshadow {
 
-/// What the collector hands back when a view dies: the list may be gone by then, and the view detached.
+/// What the collector hands back when a buffer's memory is no longer reachable; the list may be gone by then.
 struct ViewList::Ticket {
   std::weak_ptr<ViewList> list;
-  std::weak_ptr<View> view;
+  uintptr_t start;
+  std::shared_ptr<Lease> lease;
 };
 
-Napi::ArrayBuffer ViewList::open(Napi::Env env, const std::shared_ptr<ViewList>& list, Range range,
-                                 std::function<void()> gone) {
-  auto view = std::make_shared<View>();
-  view->range = range;
-  auto ticket = std::make_unique<Ticket>(Ticket{list, view});
+Napi::ArrayBuffer ViewList::open(Napi::Env env, const std::shared_ptr<ViewList>& list, Range range, End end) {
+  auto lease = std::make_shared<Lease>();
+  auto ticket = std::make_unique<Ticket>(Ticket{list, range.start, lease});
   Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(
       env, reinterpret_cast<void*>(range.start), range.size,
-      [](Napi::Env, void*, Ticket* hint) {
-        const std::unique_ptr<Ticket> owned(hint);
-        const std::shared_ptr<View> collected = owned->view.lock();
-        if (!collected) return;
-        if (const std::shared_ptr<ViewList> owner = owned->list.lock()) owner->views_.remove(collected);
-        if (collected->gone) std::exchange(collected->gone, nullptr)();
+      [](Napi::Env, void*, Ticket* given) {
+        const std::unique_ptr<Ticket> owned(given);
+        if (const std::shared_ptr<ViewList> live = owned->list.lock())
+          live->forget(owned->start, *owned->lease);
+        if (owned->lease->end) std::exchange(owned->lease->end, nullptr)();
       },
       ticket.get());
   (void)ticket.release();  // the collector's now
-  view->buffer = Napi::Reference<Napi::ArrayBuffer>::New(buffer, 0);
-  view->gone = std::move(gone);
-  list->views_.push_back(std::move(view));
+  list->views_.emplace(range.start, View{range, Napi::Persistent(buffer), lease});
+  lease->end = std::move(end);
   return buffer;
 }
 
-template <typename Wanted>
-void ViewList::detachIf(Napi::Env env, const Wanted& wanted) {
-  const Napi::HandleScope scope(env);
-  for (auto it = views_.begin(); it != views_.end();) {
-    const std::shared_ptr<View> view = *it;
-    if (!wanted(*view)) {
-      ++it;
-      continue;
-    }
-    it = views_.erase(it);
-    Napi::ArrayBuffer buffer = view->buffer.Value();
-    if (!buffer.IsEmpty() && !buffer.IsDetached()) buffer.Detach();
-    if (view->gone) std::exchange(view->gone, nullptr)();
+void ViewList::forget(uintptr_t start, const Lease& lease) {
+  const auto [first, last] = views_.equal_range(start);
+  for (auto it = first; it != last; ++it) {
+    if (it->second.lease.get() != &lease) continue;
+    views_.erase(it);
+    return;
   }
 }
 
-void ViewList::detach(Napi::Env env, Range range) {
-  detachIf(env, [range](const View& view) { return view.range.overlaps(range); });
+Napi::ArrayBuffer ViewList::known(Range range) const {
+  const auto [first, last] = views_.equal_range(range.start);
+  for (auto it = first; it != last; ++it) {
+    if (it->second.range.size != range.size) continue;
+    const Napi::ArrayBuffer buffer = it->second.buffer.Value();
+    if (!buffer.IsDetached()) return buffer;
+  }
+  return Napi::ArrayBuffer();
 }
 
-void ViewList::detachAll(Napi::Env env) {
-  detachIf(env, [](const View&) { return true; });
+bool ViewList::hasLost(Napi::Env env, Range range) const {
+  const Napi::HandleScope scope(env);
+  for (const auto& [start, view] : views_) {
+    if (view.range.overlaps(range) && view.buffer.Value().IsDetached()) return true;
+  }
+  return false;
+}
+
+template <typename Wanted>
+std::vector<ViewList::End> ViewList::detachIf(Napi::Env env, const Wanted& wanted) {
+  const Napi::HandleScope scope(env);
+  std::vector<End> ends;
+  for (auto it = views_.begin(); it != views_.end();) {
+    Napi::ArrayBuffer buffer = it->second.buffer.Value();
+    if (!wanted(it->second) || buffer.IsDetached()) {
+      ++it;
+      continue;
+    }
+    buffer.Detach();
+    if (it->second.lease->end) ends.push_back(std::exchange(it->second.lease->end, nullptr));
+    it = views_.erase(it);
+  }
+  return ends;
+}
+
+std::vector<ViewList::End> ViewList::detach(Napi::Env env, Range range) {
+  return detachIf(env, [range](const View& view) { return view.range.overlaps(range); });
+}
+
+void ViewList::close(Napi::Env env) {
+  for (const End& end : detachIf(env, [](const View&) { return true; })) end();
 }
 
 }  // namespace lazyshadow

@@ -2,13 +2,20 @@
 //
 // Views, which the public gets, lie over committed memory; windows, which lib/ uses, over memory that may not
 // be. Both are detached (their length becomes 0) before their memory goes away on this thread's order, and
-// keep it until then.
+// keep it alive until then: each has a lease, which ends when the buffer is detached here, or, for a buffer
+// whose owner is gone, when the collector has found it.
+//
+// A script can move a buffer's memory to a new buffer that nobody here knows of
+// (ArrayBuffer.prototype.transfer, Node 22). Such memory is lost: it can neither be detached nor taken away,
+// until the collector has found the new buffer. To tell a lost buffer from one that was merely dropped, its
+// list holds each buffer itself, not weakly; a range that is asked for again gets the buffer that it has, so
+// their number stays that of ranges.
 //
 // V8 counts each buffer's length as memory that a collection might free, and starts one when the count has
 // grown enough. What it compares is growth since the last collection, so a window of a gigabyte costs one
-// collection when it is opened and nothing after (test/native/views.test.ts). The length is not taken out of
-// the count again with napi_adjust_external_memory: measured, that saves nothing, and where V8 subtracts the
-// length first, as Node 24 does when a process ends, the count falls below zero and V8 ends the process.
+// collection when it is opened and nothing after (test/shadow/collector.test.ts). The length is not taken out
+// of the count again with napi_adjust_external_memory: measured, that saves nothing, and where V8 subtracts
+// the length first, as Node 24 does when a process ends, the count falls below zero and V8 ends the process.
 //
 // Not thread-safe: a ViewList belongs to one handle, and so to one JavaScript thread.
 
@@ -18,8 +25,9 @@
 #include <napi.h>
 
 #include <functional>
-#include <list>
+#include <map>
 #include <memory>
+#include <vector>
 
 #include "range.h"
 
@@ -27,27 +35,41 @@ namespace lazyshadow {
 
 class ViewList {
  public:
-  /// A buffer over the range. `gone` runs once, when the buffer is detached or collected; what it captures
-  /// keeps the memory alive until then.
-  static Napi::ArrayBuffer open(Napi::Env env, const std::shared_ptr<ViewList>& list, Range range,
-                                std::function<void()> gone);
+  /// What ends a lease. It captures what keeps the memory alive.
+  using End = std::function<void()>;
 
-  /// Detaches the views that overlap the range.
-  void detach(Napi::Env env, Range range);
-  void detachAll(Napi::Env env);
+  /// A new buffer over the range. `end` runs once, when its lease ends.
+  static Napi::ArrayBuffer open(Napi::Env env, const std::shared_ptr<ViewList>& list, Range range, End end);
+
+  /// The buffer that is open over exactly this range; empty if there is none that can be used.
+  Napi::ArrayBuffer known(Range range) const;
+
+  /// Whether some memory of the range is lost: see above.
+  bool hasLost(Napi::Env env, Range range) const;
+
+  /// Detaches the buffers that overlap the range. Runs no script and ends no lease: the caller does, when it
+  /// holds no lock.
+  [[nodiscard]] std::vector<End> detach(Napi::Env env, Range range);
+
+  /// Detaches all that are not lost, and ends their leases.
+  void close(Napi::Env env);
 
  private:
+  struct Lease {
+    End end;
+  };
   struct View {
     Range range;
-    Napi::Reference<Napi::ArrayBuffer> buffer;  // weak
-    std::function<void()> gone;
+    Napi::Reference<Napi::ArrayBuffer> buffer;
+    std::shared_ptr<Lease> lease;
   };
   struct Ticket;
 
   template <typename Wanted>
-  void detachIf(Napi::Env env, const Wanted& wanted);
+  std::vector<End> detachIf(Napi::Env env, const Wanted& wanted);
+  void forget(uintptr_t start, const Lease& lease);
 
-  std::list<std::shared_ptr<View>> views_;
+  std::multimap<uintptr_t, View> views_;  // by first address
 };
 
 }  // namespace lazyshadow

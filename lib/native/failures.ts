@@ -46,14 +46,17 @@ const CODES: Record<string, { code: LazyShadowErrorCode; advice: () => string }>
   },
   'in-use': {
     code: 'ERR_IN_USE',
-    advice: () => 'Another thread holds a view of this memory: drop that view, or release there first.',
+    advice: () =>
+      'Another handle of this memory has a view of it, or the buffer of a view was transferred: release that handle, ' +
+      'or drop the buffer, first.',
   },
   'not-found': {
     code: 'ERR_INVALID_ARGUMENT',
-    advice: () => 'Nothing that this process still holds goes by that number: it may have been released.',
+    advice: () =>
+      'Nothing that this process still holds goes by that number: attach while another thread has not released it.',
   },
   released: { code: 'ERR_RELEASED', advice: () => 'It has been released: make a new one.' },
-  os: { code: 'ERR_OS', advice: () => 'The operating system refused; its code says why.' },
+  os: { code: 'ERR_OS', advice: () => 'The operating system refused: look its code up.' },
 };
 
 /** The public form of whatever the addon threw during `verb`. Errors that are not the addon's pass unchanged. */
@@ -65,8 +68,8 @@ export function publicError(verb: string, error: unknown): unknown {
   const answer = error.osText === undefined ? '' : ` (${error.osText})`;
   return new LazyShadowError(code, `${verb}${size}${place} failed${answer}. ${advice()}`, {
     verb,
-    address: error.address,
-    sizeBytes: error.sizeBytes,
+    address: error.address > 0 ? error.address : undefined,
+    sizeBytes: error.sizeBytes > 0 ? error.sizeBytes : undefined,
     osCode: error.osCode,
   });
 }

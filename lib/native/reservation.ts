@@ -65,7 +65,10 @@ export class Reservation {
     const { pageSizeBytes, allocationGranularityBytes } = native.geometry();
     const size = checkedSize(verb, sizeBytes);
     if (typeof options !== 'object' || options === null) {
-      throw new LazyShadowError('ERR_INVALID_ARGUMENT', `${verb}: the options must be an object.`, { verb });
+      throw new LazyShadowError('ERR_INVALID_ARGUMENT', `${verb}: the options must be an object.`, {
+        verb,
+        sizeBytes: size,
+      });
     }
     const { address: wanted, exact = false } = options;
     if (typeof exact !== 'boolean' || (exact && wanted === undefined)) {
@@ -77,6 +80,13 @@ export class Reservation {
     }
     const address = wanted === undefined ? 0 : checkedAddress(verb, wanted);
     requireAddressable(verb, address, size);
+    if (wanted !== undefined && address === 0) {
+      throw new LazyShadowError(
+        'ERR_INVALID_ARGUMENT',
+        `${verb}: nothing can be reserved at address 0. Leave the address out to let the system choose one.`,
+        { verb, address, sizeBytes: size },
+      );
+    }
     if (address % allocationGranularityBytes !== 0) {
       throw new LazyShadowError(
         'ERR_INVALID_ARGUMENT',
@@ -122,8 +132,11 @@ export class Reservation {
   /**
    * Gives pages and commit charge back and leaves the range reserved. Contents are lost, and this thread's views of
    * it detached. Rounds inwards: a page of which only a part is named stays.
+   *
+   * Memory that somebody else can still reach stays, with ERR_IN_USE: another handle (of another thread, say) has a
+   * view of it until that handle is released, or a view's buffer was given a new owner by `transfer()`.
    * @returns bytes that were committed before
-   * @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_OUT_OF_RANGE, ERR_IN_USE (another thread's view), ERR_RELEASED
+   * @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_OUT_OF_RANGE, ERR_IN_USE, ERR_RELEASED
    */
   decommit(address: number | bigint, sizeBytes: number | bigint): number {
     return this.#call('decommit', address, sizeBytes, (handle, start, size) => handle.decommit(start, size));
@@ -139,7 +152,9 @@ export class Reservation {
   }
 
   /**
-   * The bytes of a committed range, shared, not copied. Of length 0 once the memory is decommitted or released.
+   * The bytes of a committed range, shared, not copied. Of length 0 once the memory is decommitted or released, which
+   * must wait until asynchronous work that was given the view (of `node:crypto` or `node:zlib`, say) is done.
+   * Asked again for the same range, a view of the same buffer.
    * @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_OUT_OF_RANGE, ERR_NOT_COMMITTED, ERR_RELEASED, ERR_UNSUPPORTED
    *   (longer than this Node's largest buffer: 4 GiB on Node 20)
    */
@@ -191,7 +206,7 @@ export class Reservation {
   ): Result {
     const handle = this.#live(verb);
     const start = checkedAddress(verb, address);
-    const size = checkedSize(verb, sizeBytes);
+    const size = checkedSize(verb, sizeBytes, start);
     requireAddressable(verb, start, size);
     return guarded(verb, () => call(handle, start, size));
   }

@@ -47,6 +47,9 @@ export interface Layout {
 /** Bytes of metainfo for each 8-byte granule. */
 export const METAINFO_BYTES_PER_GRANULE = 4;
 
+/** Shadow bytes for each application byte may be these. */
+const MULTIPLIERS: readonly number[] = [1, 2, 4, 8];
+
 /** Shadow spans begin at multiples of this: the largest page size and granularity of any platform. */
 const BASE_ALIGNMENT = 0x10000;
 
@@ -89,8 +92,21 @@ function node(multiplier: 2 | 4): Layout {
   };
 }
 
+/** The same layout, which nobody can change: what was checked stays true. */
+function frozen(layout: Layout): Layout {
+  for (const range of layout.application) Object.freeze(range);
+  Object.freeze(layout.application);
+  for (const plane of [layout.shadow, layout.metainfo]) {
+    Object.freeze(plane?.span);
+    Object.freeze(plane);
+  }
+  return Object.freeze(layout);
+}
+
 /** The built-in layouts; the first is the default. */
-const BUILT_IN: readonly Layout[] = [node(4), node(2), goUnix(4), goUnix(2), goWindows(4), goWindows(2)];
+const BUILT_IN: readonly Layout[] = [node(4), node(2), goUnix(4), goUnix(2), goWindows(4), goWindows(2)].map(
+  frozen,
+);
 
 /** Names of the built-in layouts; the first is the default. */
 export const LAYOUT_NAMES: readonly string[] = BUILT_IN.map((layout) => layout.name);
@@ -107,16 +123,15 @@ export function layoutByName(name: string): Layout {
   return BUILT_IN.find((layout) => layout.name === known) ?? node(4);
 }
 
-function invalid(layout: Layout, what: string): LazyShadowError {
-  return new LazyShadowError('ERR_INVALID_ARGUMENT', `The layout ${JSON.stringify(layout.name)} ${what}`, {
+function invalid(name: string, what: string): LazyShadowError {
+  return new LazyShadowError('ERR_INVALID_ARGUMENT', `The layout ${JSON.stringify(name)} ${what}`, {
     verb: 'layout',
   });
 }
 
-function checkedSpan(what: string, span: AddressSpan): AddressSpan {
-  const start = wholeNumber('layout', `${what} start`, span?.start);
-  const end = wholeNumber('layout', `${what} end`, span?.end);
-  return { start, end };
+/** The value, if it has properties at all; else something that has none. */
+function propertiesOf(value: unknown): object {
+  return typeof value === 'object' && value !== null ? value : {};
 }
 
 /** Where the shadow and metainfo of a range lie, before anything moved. */
@@ -136,74 +151,129 @@ function targetSpan(base: number, bytesPerGranule: number, { start, end }: Addre
   };
 }
 
+/** Start and end as numbers; what is wrong with them is said of `what`. */
+function checkedSpan(layout: string, what: string, given: unknown): AddressSpan {
+  const { start, end }: { start?: unknown; end?: unknown } = propertiesOf(given);
+  const span = {
+    start: wholeNumber('layout', `the start of ${what}`, start),
+    end: wholeNumber('layout', `the end of ${what}`, end),
+  };
+  if (span.start >= span.end) throw invalid(layout, `has an empty ${what}: its end must be above its start.`);
+  return span;
+}
+
+function checkedApplication(layout: string, given: unknown): ApplicationRange[] {
+  if (!Array.isArray(given) || given.length === 0) {
+    throw invalid(layout, 'has no application ranges: give at least one {name, start, end}.');
+  }
+  let lastSegment = -1;
+  return given.map((range: unknown, i) => {
+    const { name: own }: { name?: unknown } = propertiesOf(range);
+    const name = typeof own === 'string' ? own : `range ${i}`;
+    const { start, end } = checkedSpan(layout, `application range ${name}`, range);
+    if (Math.floor(start / SEGMENT_BYTES) <= lastSegment) {
+      throw invalid(
+        layout,
+        `has application ranges that are out of order or share 256 MiB-aligned memory: move ${name}.`,
+      );
+    }
+    lastSegment = Math.floor((end - 1) / SEGMENT_BYTES);
+    return { name, start, end };
+  });
+}
+
+/** Base and span of one plane. */
+function checkedPlane(layout: string, plane: string, given: unknown): { base: number; span?: AddressSpan } {
+  const { base: wanted, span }: { base?: unknown; span?: unknown } = propertiesOf(given);
+  const base = wholeNumber('layout', `the base of ${plane}`, wanted);
+  if (base % BASE_ALIGNMENT !== 0) {
+    throw invalid(layout, `has a ${plane} base that is not a multiple of 64 KiB: round it.`);
+  }
+  return span === undefined ? { base } : { base, span: checkedSpan(layout, `${plane} span`, span) };
+}
+
+function checkedMultiplier(layout: string, given: unknown): number {
+  const { multiplier: wanted }: { multiplier?: unknown } = propertiesOf(given);
+  const multiplier = MULTIPLIERS.find((known) => known === wanted);
+  if (multiplier === undefined) {
+    throw invalid(layout, `must have a shadow multiplier that is one of ${MULTIPLIERS.join(', ')}.`);
+  }
+  return multiplier;
+}
+
+/** The span that is reserved for one plane, by what it is for: the plane's own, or one for each application range. */
+function reservedSpans(
+  layout: Layout,
+  plane: 'shadow' | 'metainfo',
+  targetOf: (range: AddressSpan) => AddressSpan,
+): [string, AddressSpan][] {
+  const whole = layout[plane]?.span;
+  const targets = layout.application.map((range): [string, AddressSpan] => [
+    `${plane} of ${range.name}`,
+    targetOf(range),
+  ]);
+  if (whole === undefined) return targets;
+  for (const [what, target] of targets) {
+    if (target.start >= whole.start && target.end <= whole.end) continue;
+    throw invalid(
+      layout.name,
+      `has a ${plane} span that does not hold the ${what}: widen it, or leave it out.`,
+    );
+  }
+  return [[`${plane} span`, whole]];
+}
+
 /**
  * Checks a layout that a caller made: shapes, order, alignment, and that no two of its spans overlap.
+ * @returns a copy of its own that cannot be changed, all numbers
  * @throws LazyShadowError ERR_INVALID_ARGUMENT, saying what is wrong with which part
  */
-export function checkedLayout(layout: Layout): Layout {
-  if (typeof layout !== 'object' || layout === null || typeof layout.name !== 'string') {
+export function checkedLayout(given: Layout): Layout {
+  const parts: { [Part in keyof Layout]?: unknown } = propertiesOf(given);
+  const { name } = parts;
+  if (typeof name !== 'string') {
     throw new LazyShadowError(
       'ERR_INVALID_ARGUMENT',
       `A layout is the name of one (${LAYOUT_NAMES.join(', ')}) or an object {name, application, shadow, metainfo}.`,
       { verb: 'layout' },
     );
   }
-  if (!Array.isArray(layout.application) || layout.application.length === 0) {
-    throw invalid(layout, 'has no application ranges: give at least one {name, start, end}.');
-  }
-  if (typeof layout.shadow !== 'object' || layout.shadow === null) {
-    throw invalid(layout, 'has no shadow: give {base, multiplier}.');
-  }
-  if (![1, 2, 4, 8].includes(layout.shadow.multiplier)) {
-    throw invalid(layout, 'must have a shadow multiplier of 1, 2, 4 or 8.');
-  }
-  if (typeof layout.metainfo !== 'object')
-    throw invalid(layout, 'must have metainfo {base}, or null for none.');
-  for (const [plane, part] of [
-    ['shadow', layout.shadow],
-    ['metainfo', layout.metainfo],
-  ] as const) {
-    if (part === null) continue;
-    const base = wholeNumber('layout', `${plane} base`, part.base);
-    if (base % BASE_ALIGNMENT !== 0)
-      throw invalid(layout, `has a ${plane} base that is not a multiple of 64 KiB.`);
-  }
+  const application = checkedApplication(name, parts.application);
+  const shadow = checkedPlane(name, 'shadow', parts.shadow);
+  const multiplier = checkedMultiplier(name, parts.shadow);
+  const metainfo = parts.metainfo === null ? null : checkedPlane(name, 'metainfo', parts.metainfo);
+  const layout: Layout = { name, application, shadow: { ...shadow, multiplier }, metainfo };
 
+  const spans = reservedSpans(layout, 'shadow', (range) => shadowSpan(layout, range));
+  if (metainfo !== null) {
+    spans.push(...reservedSpans(layout, 'metainfo', (range) => metainfoSpan(layout, range) ?? range));
+  }
+  // They are reserved in whole units, so they must not share one.
+  const taken = spans.map(([what, { start, end }]): [string, AddressSpan] => [
+    what,
+    {
+      start: Math.floor(start / BASE_ALIGNMENT) * BASE_ALIGNMENT,
+      end: Math.ceil(end / BASE_ALIGNMENT) * BASE_ALIGNMENT,
+    },
+  ]);
+  taken.push(
+    ...application.map((range): [string, AddressSpan] => [`application range ${range.name}`, range]),
+  );
+  taken.sort(([, a], [, b]) => a.start - b.start);
   const { addressEnd } = addon().geometry();
-  let lastSegment = -1;
-  const spans: [string, AddressSpan][] = [];
-  for (const range of layout.application) {
-    const { start, end } = checkedSpan(`application range ${range?.name}`, range);
-    if (start >= end) throw invalid(layout, `has an empty application range ${range.name}.`);
-    if (Math.floor(start / SEGMENT_BYTES) <= lastSegment) {
-      throw invalid(layout, 'has application ranges that are out of order or share 256 MiB-aligned memory.');
+  for (const [i, [what, span]] of taken.entries()) {
+    if (span.end > addressEnd) {
+      throw invalid(name, `has its ${what} beyond ${formatAddress(addressEnd)}: move it down.`);
     }
-    lastSegment = Math.floor((end - 1) / SEGMENT_BYTES);
-    spans.push([`application range ${range.name}`, range]);
-    spans.push([`shadow of ${range.name}`, shadowSpan(layout, range)]);
-    const metainfo = metainfoSpan(layout, range);
-    if (metainfo) spans.push([`metainfo of ${range.name}`, metainfo]);
-  }
-  for (const [plane, part] of [
-    ['shadow', layout.shadow],
-    ['metainfo', layout.metainfo],
-  ] as const) {
-    if (!part?.span) continue;
-    const span = checkedSpan(`${plane} span`, part.span);
-    const targets = layout.application.map((range) =>
-      plane === 'shadow' ? shadowSpan(layout, range) : metainfoSpan(layout, range),
-    );
-    if (targets.some((target) => target !== null && (target.start < span.start || target.end > span.end))) {
-      throw invalid(layout, `has a ${plane} span that does not hold the ${plane} of all its ranges.`);
+    const next = taken[i + 1];
+    if (next && next[1].start < span.end) {
+      throw invalid(
+        name,
+        `has its ${what} overlap its ${next[0]}, in units of 64 KiB: move one of the bases.`,
+      );
     }
   }
-  spans.sort(([, a], [, b]) => a.start - b.start);
-  for (const [i, [name, span]] of spans.entries()) {
-    if (span.end > addressEnd) throw invalid(layout, `has its ${name} beyond ${formatAddress(addressEnd)}.`);
-    const next = spans[i + 1];
-    if (next && next[1].start < span.end) throw invalid(layout, `has its ${name} overlap its ${next[0]}.`);
-  }
-  return layout;
+  return frozen(layout);
 }
 
 /**
@@ -214,13 +284,14 @@ export function withHeapBytes(layout: Layout, heapBytes: number): Layout {
   const application = [...layout.application];
   const heap = application.pop();
   if (heap === undefined || heap.start + heapBytes > heap.end) {
-    throw invalid(layout, `has no room for a heap of ${heapBytes} bytes.`);
+    const largest = heap === undefined ? 0 : heap.end - heap.start;
+    throw invalid(layout.name, `has no room for a heap of ${heapBytes} bytes. Ask for at most ${largest}.`);
   }
   application.push({ ...heap, end: heap.start + heapBytes });
-  return {
+  return frozen({
     name: layout.name,
     application,
     shadow: { base: layout.shadow.base, multiplier: layout.shadow.multiplier },
     metainfo: layout.metainfo && { base: layout.metainfo.base },
-  };
+  });
 }

@@ -12,6 +12,7 @@ import { addon, type MemoryStats, type NativePlane, type NativeShadowMap } from 
 import { checkedAddress, checkedSize, oneOf, requireAddressable, wholeNumber } from '../native/arguments.js';
 import { formatAddress, LazyShadowError } from '../native/errors.js';
 import { guarded, publicError } from '../native/failures.js';
+import { firstMapping } from '../native/system.js';
 import {
   type AddressSpan,
   checkedLayout,
@@ -175,7 +176,7 @@ export class Shadow {
       this.layout =
         heapBytes === undefined
           ? layout
-          : withHeapBytes(layout, checkedSize('new Shadow', heapBytes, 'heapBytes'));
+          : withHeapBytes(layout, checkedSize('new Shadow', heapBytes, undefined, 'heapBytes'));
       const design = {
         policy: POLICIES.indexOf(this.policy),
         touchBlockBytes: checkedTouchBlock(options.touchBlockBytes, pageSizeBytes),
@@ -231,11 +232,12 @@ export class Shadow {
   mapShadow(address: number | bigint, sizeBytes: number | bigint): void {
     const map = this.#live('mapShadow');
     const start = checkedAddress('mapShadow', address);
-    const size = checkedSize('mapShadow', sizeBytes);
+    const size = checkedSize('mapShadow', sizeBytes, start);
+    requireAddressable('mapShadow', start, size);
     try {
       map.mapShadow(start, size);
     } catch (error) {
-      throw this.#explained(start, size, publicError('mapShadow', error));
+      throw this.#explained('mapShadow', start, size, publicError('mapShadow', error));
     }
   }
 
@@ -247,8 +249,13 @@ export class Shadow {
   unmapShadow(address: number | bigint, sizeBytes: number | bigint): void {
     const map = this.#live('unmapShadow');
     const start = checkedAddress('unmapShadow', address);
-    const size = checkedSize('unmapShadow', sizeBytes);
-    guarded('unmapShadow', () => map.unmapShadow(start, size));
+    const size = checkedSize('unmapShadow', sizeBytes, start);
+    requireAddressable('unmapShadow', start, size);
+    try {
+      map.unmapShadow(start, size);
+    } catch (error) {
+      throw this.#explained('unmapShadow', start, size, publicError('unmapShadow', error));
+    }
   }
 
   /**
@@ -258,7 +265,7 @@ export class Shadow {
   isMapped(address: number | bigint, sizeBytes: number | bigint = 1): boolean {
     const map = this.#live('isMapped');
     const start = checkedAddress('isMapped', address);
-    const size = checkedSize('isMapped', sizeBytes);
+    const size = checkedSize('isMapped', sizeBytes, start);
     requireAddressable('isMapped', start, size);
     return guarded('isMapped', () => map.isMapped(start, size));
   }
@@ -270,7 +277,7 @@ export class Shadow {
   mappedBytes(address: number | bigint, sizeBytes: number | bigint): number {
     const map = this.#live('mappedBytes');
     const start = checkedAddress('mappedBytes', address);
-    const size = checkedSize('mappedBytes', sizeBytes);
+    const size = checkedSize('mappedBytes', sizeBytes, start);
     requireAddressable('mappedBytes', start, size);
     return guarded('mappedBytes', () => map.mappedBytes(start, size));
   }
@@ -293,10 +300,11 @@ export class Shadow {
     const start = checkedAddress('memToMetainfo', address);
     const { metainfoOrigin } = this.#regionOf('memToMetainfo', start);
     if (metainfoOrigin === null) {
-      throw new LazyShadowError('ERR_UNSUPPORTED', `The layout ${this.layout.name} has no metainfo.`, {
-        verb: 'memToMetainfo',
-        address: start,
-      });
+      throw new LazyShadowError(
+        'ERR_UNSUPPORTED',
+        `memToMetainfo: the layout ${this.layout.name} has no metainfo. Use one that has.`,
+        { verb: 'memToMetainfo', address: start },
+      );
     }
     return metainfoOrigin + Math.floor(start / GRANULE_BYTES) * METAINFO_BYTES_PER_GRANULE;
   }
@@ -328,37 +336,37 @@ export class Shadow {
     if (region !== undefined) return region;
     throw new LazyShadowError(
       'ERR_OUT_OF_RANGE',
-      `${verb}: ${formatAddress(address)} is in no application range of the layout ${this.layout.name} ` +
-        `(${this.#rangesInWords()}).`,
+      `${verb}: ${formatAddress(address)} is in no application range of the layout ${this.layout.name}. ` +
+        `Stay inside ${this.#rangesInWords()}.`,
       { verb, address },
     );
   }
 
   #rangesInWords(): string {
     return this.layout.application
-      .map(({ name, start, end }) => `${name} ${formatAddress(start)} to ${formatAddress(end)}`)
-      .join(', ');
+      .map(({ name, start, end }) => `${name} (${formatAddress(start)} to ${formatAddress(end)})`)
+      .join(' or ');
   }
 
-  /** Adds to a failure of mapShadow what only the layout, or another question to the system, can tell. */
-  #explained(address: number, sizeBytes: number, error: unknown): unknown {
+  /** Adds to a failure what only the layout, or another question to the system, can tell. */
+  #explained(verb: string, address: number, sizeBytes: number, error: unknown): unknown {
     if (!(error instanceof LazyShadowError)) return error;
     if (error.code === 'ERR_OUT_OF_RANGE') {
       return new LazyShadowError(
         'ERR_OUT_OF_RANGE',
-        `mapShadow: ${sizeBytes} bytes at ${formatAddress(address)} do not lie inside one application range of the ` +
-          `layout ${this.layout.name} (${this.#rangesInWords()}).`,
-        { verb: 'mapShadow', address, sizeBytes },
+        `${verb}: ${sizeBytes} bytes at ${formatAddress(address)} do not lie inside one application range of the ` +
+          `layout ${this.layout.name}. Stay inside ${this.#rangesInWords()}.`,
+        { verb, address, sizeBytes },
       );
     }
     if (error.code === 'ERR_ADDRESS_TAKEN' && error.address !== undefined && error.sizeBytes !== undefined) {
-      const conflict = addon().firstMapping(error.address, error.sizeBytes) ?? error.address;
+      const conflict = firstMapping(error.address, error.sizeBytes) ?? error.address;
       return new LazyShadowError(
         'ERR_ADDRESS_TAKEN',
-        `mapShadow: the shadow of ${sizeBytes} bytes at ${formatAddress(address)} belongs at ` +
+        `${verb}: the shadow of ${sizeBytes} bytes at ${formatAddress(address)} belongs at ` +
           `${formatAddress(error.address)}, but something else is mapped at ${formatAddress(conflict)}. ` +
           'Use another layout, or a policy that reserves its shadow at the start (lazy, touch).',
-        { verb: 'mapShadow', address: conflict, sizeBytes: error.sizeBytes, osCode: error.osCode },
+        { verb, address: conflict, sizeBytes: error.sizeBytes, osCode: error.osCode },
       );
     }
     return error;
@@ -370,7 +378,7 @@ const attachments = new WeakMap<ShadowOptions, number>();
 
 function checkedTouchBlock(given: unknown, pageSizeBytes: number): number {
   if (given === undefined) return pageSizeBytes;
-  const bytes = checkedSize('new Shadow', given, 'touchBlockBytes');
+  const bytes = checkedSize('new Shadow', given, undefined, 'touchBlockBytes');
   if (bytes < pageSizeBytes || bytes > MAX_TOUCH_BLOCK_BYTES || !Number.isInteger(Math.log2(bytes))) {
     throw new LazyShadowError(
       'ERR_INVALID_ARGUMENT',

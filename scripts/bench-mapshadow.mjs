@@ -1,0 +1,108 @@
+// What mapShadow costs beyond the system calls it must make: 64 KiB calls that extend the mapped range, under `lazy`,
+// against a loop in C (scripts/mprotect-loop.c) that makes the same system calls on the same spans in the same order.
+//
+//     node scripts/bench-mapshadow.mjs [--json] [--calls N] [--rounds N]
+//
+// Both run in turns, for the machine may change its mind about its speed: what counts is the median of the rounds'
+// ratios. The limit is 1.15; the exit code is 1 above it. Needs a C compiler (cc).
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { layoutByName, Shadow } from 'lazyshadow';
+
+/** Issue 2's requirement. */
+const LIMIT = 1.15;
+const CALL_BYTES = 64 * 1024;
+
+const { values } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    calls: { type: 'string', default: '4096' },
+    rounds: { type: 'string', default: '25' },
+  },
+});
+const calls = Number(values.calls);
+const rounds = Number(values.rounds);
+
+const LAYOUTS = {
+  'node-x4': layoutByName('node-x4'),
+  'node-x4 without metainfo': { ...layoutByName('node-x4'), name: 'shadow-only', metainfo: null },
+};
+
+const directory = mkdtempSync(join(tmpdir(), 'lazyshadow-bench-'));
+const loop = join(directory, 'mprotect-loop');
+const source = fileURLToPath(new URL('mprotect-loop.c', import.meta.url));
+
+/** Nanoseconds a call of the loop in C, for the planes of a shadow that has just been released. */
+function timeRaw(planes) {
+  const words = planes.flatMap(({ address, sizeBytes, first, step }) => [address, sizeBytes, first, step]);
+  return Number(execFileSync(loop, [calls, ...words].map(String), { encoding: 'utf8' }));
+}
+
+/** Nanoseconds a call of mapShadow, and the planes that it worked on. */
+function timeMapShadow(layout) {
+  const shadow = new Shadow({ layout, policy: 'lazy' });
+  const { start } = shadow.layout.application[shadow.layout.application.length - 1];
+  const end = start + calls * CALL_BYTES;
+  const begin = process.hrtime.bigint();
+  for (let at = start; at < end; at += CALL_BYTES) shadow.mapShadow(at, CALL_BYTES);
+  const elapsedNs = Number(process.hrtime.bigint() - begin);
+
+  const firsts = [shadow.memToShadow(start)];
+  if (layout.metainfo !== null) firsts.push(shadow.memToMetainfo(start));
+  const planes = firsts.map((first, i) => {
+    const { address, sizeBytes } = shadow.spans.find(
+      (span) => first >= span.address && first < span.address + span.sizeBytes,
+    );
+    const step = i === 0 ? CALL_BYTES * shadow.layout.shadow.multiplier : CALL_BYTES / 2;
+    return { address, sizeBytes, first, step };
+  });
+  shadow.release();
+  return { ns: elapsedNs / calls, planes };
+}
+
+function median(numbers) {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)];
+}
+
+function measure(name, layout) {
+  const mapShadowNs = [];
+  const rawNs = [];
+  for (let round = -2; round < rounds; round++) {
+    const { ns, planes } = timeMapShadow(layout);
+    const raw = timeRaw(planes);
+    if (round < 0) continue; // the first rounds warm the compiler up
+    mapShadowNs.push(ns);
+    rawNs.push(raw);
+  }
+  return {
+    layout: name,
+    mapShadowNs: median(mapShadowNs),
+    rawNs: median(rawNs),
+    ratio: median(mapShadowNs.map((ns, i) => ns / rawNs[i])),
+  };
+}
+
+let results;
+try {
+  execFileSync('cc', ['-O2', '-o', loop, source], { stdio: ['ignore', 'inherit', 'inherit'] });
+  results = Object.entries(LAYOUTS).map(([name, layout]) => measure(name, layout));
+} finally {
+  rmSync(directory, { recursive: true });
+}
+if (values.json) {
+  console.log(JSON.stringify({ calls, rounds, callBytes: CALL_BYTES, limit: LIMIT, results }, undefined, 2));
+} else {
+  for (const { layout, mapShadowNs, rawNs, ratio } of results) {
+    const verdict = ratio <= LIMIT ? 'within' : 'BEYOND';
+    console.log(
+      `${layout}: mapShadow ${mapShadowNs.toFixed(0)} ns a call, mprotect in C ${rawNs.toFixed(0)} ns: ` +
+        `${ratio.toFixed(3)} times, ${verdict} ${LIMIT}`,
+    );
+  }
+}
+process.exitCode = results.every(({ ratio }) => ratio <= LIMIT) ? 0 : 1;
