@@ -10,6 +10,7 @@
         "native/range_set.cc",
         "native/reservation.cc",
         "native/reservation_binding.cc",
+        "native/reserved_memory.cc",
         "native/shadow_map.cc",
         "native/shadow_map_binding.cc",
         "native/system_binding.cc",

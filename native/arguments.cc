@@ -1,7 +1,5 @@
 #include "arguments.h"
 
-#include <cmath>
-
 namespace lazyshadow {
 
 namespace {
@@ -38,19 +36,22 @@ const char* name(MemoryError::Kind kind, os::Status status) {
 
 }  // namespace
 
-uint64_t wholeNumber(const Napi::Value& value) {
-  const double given = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
+uint64_t wholeNumber(napi_env env, napi_value value) {
+  double given = -1;
+  // Asked directly: it says itself whether the value is a number, in half the time that asking first takes.
+  const bool number = napi_get_value_double(env, value, &given) == napi_ok;
   // The comparison is false for NaN too.
-  if (!(given >= 0 && given <= kLargest) || std::floor(given) != given) {
-    throw Napi::TypeError::New(value.Env(), "expected a whole number from 0 to 2^53");
+  if (!number || !(given >= 0 && given <= kLargest) ||
+      static_cast<double>(static_cast<int64_t>(given)) != given) {
+    throw Napi::TypeError::New(env, "expected a whole number from 0 to 2^53");
   }
   return static_cast<uint64_t>(given);
 }
 
-Range rangeArgument(const Napi::CallbackInfo& info, size_t first) {
-  const Range range{wholeNumber(info[first]), wholeNumber(info[first + 1])};
+Range rangeArgument(napi_env env, napi_value address, napi_value size) {
+  const Range range{wholeNumber(env, address), wholeNumber(env, size)};
   if (range.empty() || range.end() > static_cast<uint64_t>(kLargest)) {
-    throw Napi::TypeError::New(info.Env(), "expected a range of at least 1 byte that ends below 2^53");
+    throw Napi::TypeError::New(env, "expected a range of at least 1 byte that ends below 2^53");
   }
   return range;
 }

@@ -15,9 +15,15 @@
 namespace lazyshadow {
 
 /// A whole number from 0 to 2^53; a JavaScript TypeError otherwise.
-uint64_t wholeNumber(const Napi::Value& value);
-/// Two such numbers, address and size; a TypeError if the size is 0 or the range reaches beyond 2^53.
-Range rangeArgument(const Napi::CallbackInfo& info, size_t first);
+uint64_t wholeNumber(napi_env env, napi_value value);
+inline uint64_t wholeNumber(const Napi::Value& value) {
+  return wholeNumber(value.Env(), value);
+}
+/// Two such numbers; a TypeError if the size is 0 or the range reaches beyond 2^53.
+Range rangeArgument(napi_env env, napi_value address, napi_value size);
+inline Range rangeArgument(const Napi::CallbackInfo& info, size_t first) {
+  return rangeArgument(info.Env(), info[first], info[first + 1]);
+}
 
 /// A JavaScript number; every address and size of a 64-bit process is exact in it.
 Napi::Number number(Napi::Env env, uint64_t value);

@@ -13,39 +13,39 @@ RangeSet::Ends::const_iterator RangeSet::firstEndingAfter(uintptr_t address) con
   return next;
 }
 
-void RangeSet::insert(Range range) {
+void RangeSet::remember(Ends::iterator inserted) {
+  const auto next = std::next(inserted);
+  last_ = inserted;
+  lastEnd_ = inserted->second;
+  nextStart_ = next == ends_.end() ? kNone : next->first;
+}
+
+void RangeSet::insertAnywhere(Range range) {
   if (range.empty()) return;
   uintptr_t start = range.start;
   uintptr_t end = range.end();
   auto next = ends_.upper_bound(start);
   if (next != ends_.begin()) {
-    auto previous = std::prev(next);
-    if (previous->second >= end) return;  // all of it is there
+    const auto previous = std::prev(next);
+    if (previous->second >= end) return remember(previous);  // all of it is there
     if (previous->second >= start) {
-      // The common case, growth at the end: the range before is extended in place.
       start = previous->first;
-      total_ -= previous->second - start;
-      while (next != ends_.end() && next->first <= end) {
-        end = std::max(end, next->second);
-        total_ -= next->second - next->first;
-        next = ends_.erase(next);
-      }
-      previous->second = end;
-      total_ += end - start;
-      return;
+      next = previous;
     }
   }
+  // Everything that overlaps or touches becomes one.
   while (next != ends_.end() && next->first <= end) {
     end = std::max(end, next->second);
     total_ -= next->second - next->first;
     next = ends_.erase(next);
   }
-  ends_.emplace_hint(next, start, end);
+  remember(ends_.emplace_hint(next, start, end));
   total_ += end - start;
 }
 
 void RangeSet::erase(Range range) {
   if (range.empty()) return;
+  lastEnd_ = kNone;
   auto it = firstEndingAfter(range.start);
   while (it != ends_.end() && it->first < range.end()) {
     const Range old = Range::between(it->first, it->second);
@@ -60,6 +60,7 @@ void RangeSet::erase(Range range) {
 void RangeSet::clear() {
   ends_.clear();
   total_ = 0;
+  lastEnd_ = kNone;
 }
 
 bool RangeSet::contains(Range range) const {
@@ -75,6 +76,7 @@ bool RangeSet::overlaps(Range range) const {
 }
 
 void RangeSet::gapsIn(Range range, std::vector<Range>* gaps) const {
+  if (extendsLast(range)) return gaps->push_back(range);
   uintptr_t at = range.start;
   for (auto it = firstEndingAfter(range.start); it != ends_.end() && it->first < range.end(); ++it) {
     if (it->first > at) gaps->push_back(Range::between(at, it->first));

@@ -16,7 +16,16 @@ namespace lazyshadow {
 
 class RangeSet {
  public:
-  void insert(Range range);
+  /// Whether the range begins where the one that was inserted last ends and touches no other: what a heap
+  /// that grows asks for, answered without a search.
+  bool extendsLast(Range range) const {
+    return range.start == lastEnd_ && range.end() < nextStart_ && !range.empty();
+  }
+  void insert(Range range) {
+    if (!extendsLast(range)) return insertAnywhere(range);
+    lastEnd_ = last_->second = range.end();
+    total_ += range.size;
+  }
   void erase(Range range);
   void clear();
 
@@ -39,11 +48,19 @@ class RangeSet {
  private:
   using Ends = std::map<uintptr_t, uintptr_t>;  // start → end
 
+  void insertAnywhere(Range range);
+  void remember(Ends::iterator inserted);
   /// The first range that ends above `address`.
   Ends::const_iterator firstEndingAfter(uintptr_t address) const;
 
   Ends ends_;
   size_t total_ = 0;
+  // The range that was inserted last, its end, and the start of the next one, as long as nothing else
+  // changed.
+  static constexpr uintptr_t kNone = UINTPTR_MAX;
+  Ends::iterator last_;
+  uintptr_t lastEnd_ = kNone;
+  uintptr_t nextStart_ = kNone;
 };
 
 }  // namespace lazyshadow

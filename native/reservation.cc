@@ -38,28 +38,11 @@ class Registry {
   std::map<uintptr_t, std::weak_ptr<Reservation>> live_;
 };
 
-/// Islands of committed pages in the whole process: the system's limit on mappings is the process's.
-std::atomic<size_t> islandsOfProcess{0};
-
-/// Bytes that the system would neither give nor take back. Only ever grows; zero on every system seen.
-std::atomic<size_t> leakedBytes{0};
-
-/// After a commit that failed: the system may have committed a part before it refused the rest. If that
-/// cannot be taken back either, the part is charged but counts as not committed: nothing may rely on access
-/// to it.
-void takeBackPart(Range range) {
-  if (!os::decommit(range).ok()) leakedBytes += range.size;
-}
-
 }  // namespace
 
-std::shared_ptr<Reservation> Reservation::reserve(uintptr_t wanted, size_t size, os::Placement placement,
-                                                  os::Access access) {
-  uintptr_t start = 0;
-  const os::Status status = os::map(wanted, size, placement, access, &start);
-  if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, Range{wanted, size}, status);
-  std::shared_ptr<Reservation> reservation(new Reservation(Range{start, size}, access));
-  Registry::instance().add(start, reservation);
+std::shared_ptr<Reservation> Reservation::reserve(uintptr_t wanted, size_t size, os::Placement placement) {
+  std::shared_ptr<Reservation> reservation(new Reservation(wanted, size, placement));
+  Registry::instance().add(reservation->range().start, reservation);
   return reservation;
 }
 
@@ -74,145 +57,51 @@ Reservation::Owner Reservation::newOwner() {
   return ++last;
 }
 
-Reservation::Reservation(Range range, os::Access access) : range_(range) {
-  if (access == os::Access::ReadWriteUncharged) committed_.insert(range);
-  countIslands();
-}
+Reservation::Reservation(uintptr_t wanted, size_t size, os::Placement placement)
+    : memory_(wanted, size, placement, os::Access::None) {}
 
 Reservation::~Reservation() {
-  committed_.clear();
-  countIslands();
-  // A refusal leaves addresses behind and nothing else; there is nobody left to tell.
-  if (!os::unmap(range_).ok() && !os::decommit(range_).ok()) leakedBytes += range_.size;
-  Registry::instance().remove(range_.start);
+  Registry::instance().remove(range().start);
 }
 
-void Reservation::requireInside(Range range) const {
-  if (!range_.contains(range)) throw MemoryError(MemoryError::Kind::OutOfRange, range);
-}
-
-void Reservation::countIslands() {
-  islandsOfProcess += committed_.count() - countedIslands_;
-  countedIslands_ = committed_.count();
-}
-
-size_t Reservation::commit(Range pages, Shortage shortage, std::vector<Range>* fresh) {
-  requireInside(pages);
+size_t Reservation::commit(Range pages) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  gaps_.clear();
-  committed_.gapsIn(pages, &gaps_);
-  const size_t before = committed_.totalBytes();
-  const Merges mergesBefore = merges_;
-  size_t done = 0;
-  try {
-    if (fresh != nullptr) fresh->reserve(fresh->size() + gaps_.size());
-    for (; done < gaps_.size(); ++done) gaps_[done] = commitGap(gaps_[done], shortage);
-  } catch (...) {
-    while (done-- > 0) {
-      // What cannot be taken back stays committed and stays counted.
-      if (os::decommit(gaps_[done]).ok()) committed_.erase(gaps_[done]);
-    }
-    merges_ = mergesBefore;
-    countIslands();
-    throw;
-  }
-  if (fresh != nullptr) fresh->insert(fresh->end(), gaps_.begin(), gaps_.end());
-  countIslands();
-  return committed_.totalBytes() - before;
-}
-
-/// Returns what was committed: the gap, or more if islands were merged.
-Range Reservation::commitGap(Range gap, Shortage shortage) {
-  const bool mayMerge = shortage == Shortage::MergeIslands;
-  const bool crowded = mayMerge && islandsOfProcess >= os::islandLimit();
-  Range wanted = crowded ? towardsNeighbour(gap) : gap;
-  os::Status status = os::commit(wanted);
-  if (!status.ok() && mayMerge) {
-    // The other way then: merged, if it is mappings that are short; alone, if it is memory.
-    const Range other = crowded ? gap : towardsNeighbour(gap);
-    if (other.size != wanted.size) {
-      takeBackPart(wanted);
-      wanted = other;
-      const os::Status second = os::commit(wanted);
-      if (second.ok()) status = second;
-    }
-  }
-  if (!status.ok()) {
-    takeBackPart(wanted);
-    throw MemoryError(MemoryError::Kind::OsRefused, gap, status);
-  }
-  committed_.insert(wanted);
-  if (wanted.size > gap.size) {
-    merges_.islands += 1;
-    merges_.bytes += wanted.size - gap.size;
-  }
-  return wanted;
-}
-
-/// The gap widened to the nearest committed range: the two become one mapping, and no new one is needed.
-Range Reservation::towardsNeighbour(Range gap) const {
-  const std::optional<Range> below = committed_.before(gap.start);
-  const std::optional<Range> above = committed_.after(gap.end());
-  const bool belowIsNearer = below && (!above || gap.start - below->end() <= above->start - gap.end());
-  if (belowIsNearer) return Range::between(below->end(), gap.end());
-  if (above) return Range::between(gap.start, above->start);
-  return gap;
+  return memory_.commit(pages);
 }
 
 size_t Reservation::decommit(Range pages, Owner owner, const std::function<void()>& detach) {
-  requireInside(pages);
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (!committed_.overlaps(pages)) return 0;
-  requireNoForeignView(pages, owner);
-  if (detach) detach();
-  const os::Status status = os::decommit(pages);
-  if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, pages, status);
-  const size_t before = committed_.totalBytes();
-  committed_.erase(pages);
-  countIslands();
-  return before - committed_.totalBytes();
+  for (const View& view : views_) {
+    if (view.owner != owner && view.range.overlaps(pages))
+      throw MemoryError(MemoryError::Kind::InUse, view.range);
+  }
+  detach();
+  return memory_.decommit(pages);
 }
 
 void Reservation::zero(Range pages) {
-  requireInside(pages);
   const std::lock_guard<std::mutex> lock(mutex_);
-  std::vector<Range> parts;
-  committed_.partsIn(pages, &parts);
-  for (const Range part : parts) {
-    const os::Status status = os::zero(part);
-    if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, part, status);
-  }
-}
-
-bool Reservation::isCommitted(Range range) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return committed_.contains(range);
+  memory_.zero(pages);
 }
 
 std::vector<Range> Reservation::committed() const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return committed_.ranges();
+  return memory_.committed().ranges();
 }
 
-void Reservation::partsCommitted(Range range, std::vector<Range>* parts) const {
+Reservation::Stats Reservation::stats() const {
+  Stats stats;
   const std::lock_guard<std::mutex> lock(mutex_);
-  committed_.partsIn(range, parts);
-}
-
-size_t Reservation::committedBytes() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return committed_.totalBytes();
-}
-
-Reservation::Merges Reservation::merges() const {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return merges_;
+  const os::Status status = os::query({range()}, &stats.usage);
+  if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, range(), status);
+  stats.committed = memory_.committed().totalBytes();
+  return stats;
 }
 
 void Reservation::addView(Range range, Owner owner) {
-  requireInside(range);
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (!committed_.contains(range)) throw MemoryError(MemoryError::Kind::NotCommitted, range);
+  if (!memory_.range().contains(range)) throw MemoryError(MemoryError::Kind::OutOfRange, range);
+  if (!memory_.committed().contains(range)) throw MemoryError(MemoryError::Kind::NotCommitted, range);
   views_.push_back(View{range, owner});
 }
 
@@ -224,22 +113,6 @@ void Reservation::removeView(Range range, Owner owner) {
     views_.pop_back();
     return;
   }
-}
-
-void Reservation::requireNoForeignView(Range range, Owner owner) const {
-  for (const View& view : views_) {
-    if (view.owner != owner && view.range.overlaps(range))
-      throw MemoryError(MemoryError::Kind::InUse, view.range);
-  }
-}
-
-Reservation::Stats Reservation::stats() const {
-  Stats stats;
-  const std::lock_guard<std::mutex> lock(mutex_);
-  const os::Status status = os::query({range_}, &stats.usage);
-  if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, range_, status);
-  stats.committed = committed_.totalBytes();
-  return stats;
 }
 
 }  // namespace lazyshadow

@@ -47,9 +47,8 @@ class ReservationHandle : public Napi::ObjectWrap<ReservationHandle> {
     const uint64_t size = wholeNumber(info[1]);
     const Mode mode = static_cast<Mode>(wholeNumber(info[2]));
     guarded(info.Env(), [&] {
-      reservation_ = mode == Mode::Attach
-                         ? Reservation::find(address)
-                         : Reservation::reserve(address, size, placementOf(mode), os::Access::None);
+      reservation_ = mode == Mode::Attach ? Reservation::find(address)
+                                          : Reservation::reserve(address, size, placementOf(mode));
     });
     range_ = reservation_->range();
   }

@@ -1,5 +1,6 @@
 #include "shadow_map.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <map>
@@ -43,6 +44,9 @@ constexpr uint8_t raw(PageState state) {
   return static_cast<uint8_t>(state);
 }
 
+static_assert(PageState::Unmapped < PageState::Mapped && PageState::Mapped < PageState::Touched,
+              "mapShadow takes the larger of two states");
+
 }  // namespace
 
 std::shared_ptr<ShadowMap> ShadowMap::create(Design design) {
@@ -66,9 +70,9 @@ ShadowMap::ShadowMap(Design design) : id_(nextId()), design_(std::move(design)) 
       continue;
     }
     const os::Access access = eager ? os::Access::ReadWriteUncharged : os::Access::None;
-    reservations_.push_back(
-        Reservation::reserve(wanted.start, wanted.size, os::Placement::Preferred, access));
-    spans_.push_back(Span{wanted, reservations_.back()->range()});
+    reserved_.push_back(
+        std::make_unique<ReservedMemory>(wanted.start, wanted.size, os::Placement::Preferred, access));
+    spans_.push_back(Span{wanted, reserved_.back()->range()});
   }
   for (Region& region : design_.regions) {
     for (Plane& plane : region.planes) {
@@ -110,41 +114,49 @@ Range ShadowMap::applicationOf(const Plane& plane, Range target) const {
                         (granule(target.end() + plane.bytesPerGranule - 1)) << kGranuleShift);
 }
 
-ShadowMap::Segment& ShadowMap::segmentAt(uint64_t index, size_t region) {
-  const auto known = segments_.find(index);
-  if (known != segments_.end()) return *known->second;
+/// Null while nothing of the segment was ever mapped.
+ShadowMap::Segment* ShadowMap::segmentAt(uint64_t index) const {
+  if (lastFound_ != nullptr && lastFound_->index == index) return lastFound_;
+  const auto found = segments_.find(index);
+  if (found == segments_.end()) return nullptr;
+  lastFound_ = found->second.get();
+  return lastFound_;
+}
+
+void ShadowMap::makeSegment(uint64_t index, size_t region) {
   auto fresh = std::make_unique<Segment>();
+  fresh->index = index;
   fresh->region = region;
   for (size_t plane = 0; plane < kPlanes; ++plane) {
     const size_t bytes = windowOf(design_.regions[region].planes[plane], index).size;
     fresh->pages[plane].resize(bytes / os::geometry().pageSize);
   }
-  return *segments_.emplace(index, std::move(fresh)).first->second;
+  segments_.emplace(index, std::move(fresh));
 }
 
-/// The segment that has these pages; a MemoryError if there is none, or the pages leave its window.
-ShadowMap::Segment* ShadowMap::findSegment(uint64_t index, size_t plane, size_t first, size_t count) const {
-  const auto it = segments_.find(index);
-  const bool found = it != segments_.end() && plane < kPlanes && first <= it->second->pages[plane].size() &&
-                     count <= it->second->pages[plane].size() - first;
-  if (!found) throw MemoryError(MemoryError::Kind::OutOfRange, Range{index << kSegmentShift, kSegmentBytes});
-  return it->second.get();
+/// The states of a window that has these pages; a MemoryError if there is none such.
+std::vector<uint8_t>& ShadowMap::pageStates(uint64_t index, size_t plane, size_t first, size_t count) {
+  Segment* const segment = segmentAt(index);
+  if (segment == nullptr || plane >= kPlanes || first > segment->pages[plane].size() ||
+      count > segment->pages[plane].size() - first) {
+    throw MemoryError(MemoryError::Kind::OutOfRange, Range{index << kSegmentShift, kSegmentBytes});
+  }
+  return segment->pages[plane];
 }
 
-void ShadowMap::setStates(size_t region, size_t plane, Range pages, PageState from, PageState to) {
+/// Calls visit(states, count) for the pages of a plane that hold shadow of the range, segment by segment.
+template <typename Visit>
+void ShadowMap::visitStates(size_t region, size_t plane, Range application, const Visit& visit) {
   const Plane& where = design_.regions[region].planes[plane];
   const size_t page = os::geometry().pageSize;
-  const Range application = applicationOf(where, pages);
   const uint64_t last = (application.end() - 1) >> kSegmentShift;
   for (uint64_t index = application.start >> kSegmentShift; index <= last; ++index) {
-    const auto it = segments_.find(index);
-    if (it == segments_.end()) continue;
-    const Range window = windowOf(where, index);
-    const Range part = window.intersect(pages);
-    uint8_t* const states = it->second->pages[plane].data() + (part.start - window.start) / page;
-    for (size_t i = 0; i < part.size / page; ++i) {
-      if (states[i] == raw(from)) states[i] = raw(to);
-    }
+    Segment* const segment = segmentAt(index);
+    if (segment == nullptr) continue;
+    const Range part = application.intersect(Range{index << kSegmentShift, kSegmentBytes});
+    const Range pages = targetOf(where, part).outward(page);
+    visit(segment->pages[plane].data() + (pages.start - windowOf(where, index).start) / page,
+          pages.size / page);
   }
 }
 
@@ -175,7 +187,7 @@ void ShadowMap::commitSpan(size_t span, Range pages, std::vector<Range>* fresh) 
       mapFixed(span, pages.outward(os::geometry().granularity), fresh);
       return;
     case Policy::Lazy:
-      reservations_[span]->commit(pages, Reservation::Shortage::MergeIslands, fresh);
+      reserved_[span]->commit(pages, ReservedMemory::Shortage::MergeIslands, fresh);
       return;
   }
 }
@@ -187,7 +199,7 @@ void ShadowMap::takeBack(size_t span, const std::vector<Range>& fresh) {
       if (os::unmap(piece).ok()) fixed_[span].erase(piece);
     } else {
       try {
-        reservations_[span]->decommit(piece);
+        reserved_[span]->decommit(piece);
       } catch (const MemoryError&) {
       }
     }
@@ -199,7 +211,7 @@ void ShadowMap::clear(size_t span, Range pages) {
   if (design_.policy == Policy::Unreserved) {
     fixed_[span].partsIn(pages, &parts);
   } else {
-    reservations_[span]->partsCommitted(pages, &parts);
+    reserved_[span]->committed().partsIn(pages, &parts);
   }
   for (const Range part : parts) {
     // The pages must read as zeros whatever the system says.
@@ -210,7 +222,7 @@ void ShadowMap::clear(size_t span, Range pages) {
 void ShadowMap::giveBack(size_t span, Range pages) {
   if (design_.policy == Policy::Lazy || design_.policy == Policy::Touch) {
     try {
-      reservations_[span]->decommit(pages);
+      reserved_[span]->decommit(pages);
       return;
     } catch (const MemoryError&) {
       // Still committed, then, and counted; clearing is what is left.
@@ -224,11 +236,11 @@ void ShadowMap::mapShadow(Range application) {
   const size_t page = os::geometry().pageSize;
   const std::array<Plane, kPlanes>& planes = design_.regions[region].planes;
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (mapped_.contains(application)) return;
+  if (!mapped_.extendsLast(application) && mapped_.contains(application)) return;
 
   const uint64_t lastSegment = (application.end() - 1) >> kSegmentShift;
   for (uint64_t index = application.start >> kSegmentShift; index <= lastSegment; ++index)
-    segmentAt(index, region);
+    if (segmentAt(index) == nullptr) makeSegment(index, region);
 
   for (std::vector<Range>& fresh : fresh_) fresh.clear();
   try {
@@ -243,8 +255,10 @@ void ShadowMap::mapShadow(Range application) {
 
   for (size_t plane = 0; plane < kPlanes; ++plane) {
     if (planes[plane].bytesPerGranule == 0) continue;
-    setStates(region, plane, targetOf(planes[plane], application).outward(page), PageState::Unmapped,
-              PageState::Mapped);
+    visitStates(region, plane, application, [](uint8_t* states, size_t count) {
+      // Stored whether it changes or not, which the compiler turns into a few vector instructions.
+      for (size_t i = 0; i < count; ++i) states[i] = std::max(states[i], raw(PageState::Mapped));
+    });
   }
   mapped_.insert(application);
 }
@@ -277,7 +291,7 @@ void ShadowMap::unmapShadow(Range application) {
       if (!pages.contains(edgePage) || !mapped_.overlaps(applicationOf(plane, edgePage))) continue;
       const uint64_t segment = applicationOf(plane, edgePage).start >> kSegmentShift;
       const size_t at = (edge - windowOf(plane, segment).start) / page;
-      if (segments_.at(segment)->pages[index][at] == raw(PageState::Touched)) {
+      if (segmentAt(segment)->pages[index][at] == raw(PageState::Touched)) {
         const Range cleared = edgePage.intersect(target);
         std::memset(reinterpret_cast<void*>(cleared.start), 0, cleared.size);
       }
@@ -286,8 +300,8 @@ void ShadowMap::unmapShadow(Range application) {
     }
     if (pages.empty()) continue;
     giveBack(plane.span, pages);
-    setStates(region, index, pages, PageState::Mapped, PageState::Unmapped);
-    setStates(region, index, pages, PageState::Touched, PageState::Unmapped);
+    visitStates(region, index, applicationOf(plane, pages),
+                [](uint8_t* states, size_t count) { std::fill_n(states, count, raw(PageState::Unmapped)); });
   }
 }
 
@@ -307,13 +321,13 @@ size_t ShadowMap::mappedBytes(Range application) const {
 
 void ShadowMap::touch(uint64_t segment, size_t plane, size_t first, size_t count) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  std::vector<uint8_t>& states = findSegment(segment, plane, first, count)->pages[plane];
-  const Plane& where = design_.regions[segments_[segment]->region].planes[plane];
+  std::vector<uint8_t>& states = pageStates(segment, plane, first, count);
+  const Plane& where = design_.regions[segmentAt(segment)->region].planes[plane];
   const Range window = windowOf(where, segment);
   const size_t page = os::geometry().pageSize;
 
   if (design_.policy == Policy::Touch) {
-    Reservation& memory = *reservations_[where.span];
+    ReservedMemory& memory = *reserved_[where.span];
     std::vector<Range> fresh;
     for (size_t at = first; at < first + count; ++at) {
       if (states[at] != raw(PageState::Mapped)) continue;
@@ -328,7 +342,7 @@ void ShadowMap::touch(uint64_t segment, size_t plane, size_t first, size_t count
       }
       try {
         memory.commit(Range{window.start + begin * page, (end - begin) * page},
-                      Reservation::Shortage::MergeIslands, &fresh);
+                      ReservedMemory::Shortage::MergeIslands, &fresh);
       } catch (...) {
         takeBack(where.span, fresh);
         throw;
@@ -343,8 +357,8 @@ void ShadowMap::touch(uint64_t segment, size_t plane, size_t first, size_t count
 
 void ShadowMap::discard(uint64_t segment, size_t plane, size_t first, size_t count) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  std::vector<uint8_t>& states = findSegment(segment, plane, first, count)->pages[plane];
-  const Plane& where = design_.regions[segments_[segment]->region].planes[plane];
+  std::vector<uint8_t>& states = pageStates(segment, plane, first, count);
+  const Plane& where = design_.regions[segmentAt(segment)->region].planes[plane];
   const uintptr_t start = windowOf(where, segment).start;
   const size_t page = os::geometry().pageSize;
   for (size_t at = first; at < first + count; ++at) {
@@ -364,10 +378,10 @@ void ShadowMap::discard(uint64_t segment, size_t plane, size_t first, size_t cou
 
 ShadowMap::Window ShadowMap::window(uint64_t segment, size_t plane) const {
   const std::lock_guard<std::mutex> lock(mutex_);
-  const auto it = segments_.find(segment);
-  if (it == segments_.end() || plane >= kPlanes) return Window{};
-  const Range range = windowOf(design_.regions[it->second->region].planes[plane], segment);
-  std::vector<uint8_t>& pages = it->second->pages[plane];
+  Segment* const found = segmentAt(segment);
+  if (found == nullptr || plane >= kPlanes) return Window{};
+  const Range range = windowOf(design_.regions[found->region].planes[plane], segment);
+  std::vector<uint8_t>& pages = found->pages[plane];
   return Window{range.start, range.size, pages.data(), pages.size()};
 }
 
@@ -377,12 +391,12 @@ ShadowMap::Stats ShadowMap::stats() const {
   // Locked while the system is asked too, so that both speak of the same moment.
   const std::lock_guard<std::mutex> lock(mutex_);
   stats.mapped = mapped_.totalBytes();
-  for (const auto& reservation : reservations_) {
-    stats.reserved += reservation->range().size;
-    stats.committed += reservation->committedBytes();
-    stats.merges.islands += reservation->merges().islands;
-    stats.merges.bytes += reservation->merges().bytes;
-    ranges.push_back(reservation->range());
+  for (const auto& memory : reserved_) {
+    stats.reserved += memory->range().size;
+    stats.committed += memory->committed().totalBytes();
+    stats.merges.islands += memory->merges().islands;
+    stats.merges.bytes += memory->merges().bytes;
+    ranges.push_back(memory->range());
   }
   for (const RangeSet& pieces : fixed_) {
     stats.reserved += pieces.totalBytes();

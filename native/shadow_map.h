@@ -5,8 +5,8 @@
 //
 //     target(address) = origin + (address / 8) * bytesPerGranule
 //
-// A plane's memory is a span: a Reservation (policies eager, lazy, touch), or fixed mappings made as they are
-// needed (unreserved).
+// A plane's memory is a span: ReservedMemory (policies eager, lazy, touch), or fixed mappings made as they
+// are needed (unreserved).
 //
 // Page states tell code that reads the shadow without a call here what it may do: see lib/shadow/segment.ts,
 // whose constants and geometry these are. They are allocated for each 256 MiB segment of application memory
@@ -25,7 +25,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "reservation.h"
+#include "memory_error.h"
+#include "range_set.h"
+#include "reserved_memory.h"
 
 namespace lazyshadow {
 
@@ -42,7 +44,7 @@ constexpr size_t kPlanes = 2;  // shadow, metainfo
 class ShadowMap {
  public:
   struct Plane {
-    /// 0: the layout has no such plane.
+    /// A power of two, or 0: the layout has no such plane.
     size_t bytesPerGranule = 0;
     uintptr_t origin = 0;
     size_t span = 0;
@@ -77,7 +79,7 @@ class ShadowMap {
     size_t reserved = 0;
     size_t committed = 0;
     os::Usage usage;
-    Reservation::Merges merges;
+    ReservedMemory::Merges merges;
   };
 
   static std::shared_ptr<ShadowMap> create(Design design);
@@ -112,6 +114,7 @@ class ShadowMap {
 
  private:
   struct Segment {
+    uint64_t index;
     size_t region;
     std::array<std::vector<uint8_t>, kPlanes> pages;
   };
@@ -121,9 +124,11 @@ class ShadowMap {
   Range targetOf(const Plane& plane, Range application) const;
   Range applicationOf(const Plane& plane, Range target) const;
   Range windowOf(const Plane& plane, uint64_t segment) const;
-  Segment& segmentAt(uint64_t index, size_t region);
-  Segment* findSegment(uint64_t index, size_t plane, size_t first, size_t count) const;
-  void setStates(size_t region, size_t plane, Range pages, PageState from, PageState to);
+  Segment* segmentAt(uint64_t index) const;
+  void makeSegment(uint64_t index, size_t region);
+  std::vector<uint8_t>& pageStates(uint64_t index, size_t plane, size_t first, size_t count);
+  template <typename Visit>
+  void visitStates(size_t region, size_t plane, Range application, const Visit& visit);
 
   void commitSpan(size_t span, Range pages, std::vector<Range>* fresh);
   void mapFixed(size_t span, Range pages, std::vector<Range>* fresh);
@@ -136,11 +141,12 @@ class ShadowMap {
   const uint64_t id_;
   Design design_;
   std::vector<Span> spans_;
-  std::vector<std::shared_ptr<Reservation>> reservations_;  // by span; none under Unreserved
-  std::vector<RangeSet> fixed_;                             // by span; used under Unreserved
+  std::vector<std::unique_ptr<ReservedMemory>> reserved_;  // by span; none under Unreserved
+  std::vector<RangeSet> fixed_;                            // by span; used under Unreserved
   mutable std::mutex mutex_;
   RangeSet mapped_;
-  std::unordered_map<uint64_t, std::unique_ptr<Segment>> segments_;
+  std::unordered_map<uint64_t, std::unique_ptr<Segment>> segments_;  // never removed
+  mutable Segment* lastFound_ = nullptr;
   std::array<std::vector<Range>, kPlanes> fresh_;  // scratch of mapShadow
 };
 

@@ -44,35 +44,61 @@ ShadowMap::Design designOf(const Napi::Object& object) {
   return design;
 }
 
+class ShadowMapHandle;
+
+/// The handles of one JavaScript thread by number, for the one call whose cost counts: finding the handle
+/// behind an object takes longer than all else in a call. Null where a handle is gone.
+using Handles = std::vector<const ShadowMapHandle*>;
+
 class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
  public:
-  static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "ShadowMap",
-                       {
-                           InstanceMethod<&ShadowMapHandle::mapShadow>("mapShadow"),
-                           InstanceMethod<&ShadowMapHandle::unmapShadow>("unmapShadow"),
-                           InstanceMethod<&ShadowMapHandle::isMapped>("isMapped"),
-                           InstanceMethod<&ShadowMapHandle::mappedBytes>("mappedBytes"),
-                           InstanceMethod<&ShadowMapHandle::touch>("touch"),
-                           InstanceMethod<&ShadowMapHandle::discard>("discard"),
-                           InstanceMethod<&ShadowMapHandle::openWindow>("openWindow"),
-                           InstanceMethod<&ShadowMapHandle::openPageStates>("openPageStates"),
-                           InstanceMethod<&ShadowMapHandle::spans>("spans"),
-                           InstanceMethod<&ShadowMapHandle::stats>("stats"),
-                           InstanceMethod<&ShadowMapHandle::release>("release"),
-                           InstanceAccessor<&ShadowMapHandle::id>("id"),
-                           InstanceAccessor<&ShadowMapHandle::description>("description"),
-                       });
+  static void define(Napi::Env env, Napi::Object exports) {
+    // For as long as the environment, and any handle, which may be collected after it.
+    auto* const handles = new std::shared_ptr<Handles>(std::make_shared<Handles>());
+    env.AddCleanupHook([handles] { delete handles; });
+    napi_value function = nullptr;
+    if (napi_create_function(env, "mapShadow", NAPI_AUTO_LENGTH, mapShadow, handles->get(), &function) !=
+        napi_ok) {
+      throw Napi::Error::New(env);
+    }
+    exports.Set("mapShadow", function);
+    exports.Set("ShadowMap",
+                DefineClass(env, "ShadowMap",
+                            {
+                                InstanceMethod<&ShadowMapHandle::unmapShadow>("unmapShadow"),
+                                InstanceMethod<&ShadowMapHandle::isMapped>("isMapped"),
+                                InstanceMethod<&ShadowMapHandle::mappedBytes>("mappedBytes"),
+                                InstanceMethod<&ShadowMapHandle::touch>("touch"),
+                                InstanceMethod<&ShadowMapHandle::discard>("discard"),
+                                InstanceMethod<&ShadowMapHandle::openWindow>("openWindow"),
+                                InstanceMethod<&ShadowMapHandle::openPageStates>("openPageStates"),
+                                InstanceMethod<&ShadowMapHandle::spans>("spans"),
+                                InstanceMethod<&ShadowMapHandle::stats>("stats"),
+                                InstanceMethod<&ShadowMapHandle::release>("release"),
+                                InstanceAccessor<&ShadowMapHandle::id>("id"),
+                                InstanceAccessor<&ShadowMapHandle::handle>("handle"),
+                                InstanceAccessor<&ShadowMapHandle::description>("description"),
+                            },
+                            handles));
   }
 
   /// `new ShadowMap(design)`, or `new ShadowMap(id)` to attach to the one that another thread made.
   explicit ShadowMapHandle(const Napi::CallbackInfo& info)
-      : Napi::ObjectWrap<ShadowMapHandle>(info), windows_(std::make_shared<ViewList>()) {
+      : Napi::ObjectWrap<ShadowMapHandle>(info),
+        windows_(std::make_shared<ViewList>()),
+        handles_(*static_cast<std::shared_ptr<Handles>*>(info.Data())) {
     guarded(info.Env(), [&] {
       map_ = info[0].IsObject() ? ShadowMap::create(designOf(info[0].As<Napi::Object>()))
                                 : ShadowMap::find(wholeNumber(info[0]));
     });
     id_ = map_->id();
+    handle_ = static_cast<size_t>(std::find(handles_->begin(), handles_->end(), nullptr) - handles_->begin());
+    if (handle_ == handles_->size()) handles_->emplace_back();
+    (*handles_)[handle_] = this;
+  }
+
+  ~ShadowMapHandle() override {
+    if (handle_ < handles_->size()) (*handles_)[handle_] = nullptr;
   }
 
  private:
@@ -81,10 +107,24 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
     return *map_;
   }
 
-  void mapShadow(const Napi::CallbackInfo& info) {
-    const Range range = rangeArgument(info, 0);
-    ShadowMap& map = live(info);
-    guarded(info.Env(), [&] { map.mapShadow(range); });
+  /// (handle, address, sizeBytes). Written against Node-API itself: each layer between is a return that the
+  /// processor predicts wrongly after a system call, and costs as much as all the arithmetic here.
+  static napi_value mapShadow(napi_env env, napi_callback_info info) {
+    size_t count = 3;
+    std::array<napi_value, 3> given;
+    void* data = nullptr;
+    napi_get_cb_info(env, info, &count, given.data(), nullptr, &data);
+    try {
+      const Handles& handles = *static_cast<const Handles*>(data);
+      const uint64_t handle = wholeNumber(env, given[0]);
+      const Range range = rangeArgument(env, given[1], given[2]);
+      const bool live = handle < handles.size() && handles[handle] != nullptr && handles[handle]->map_;
+      if (!live) throw toJavaScript(env, MemoryError(MemoryError::Kind::Released, Range{}));
+      guarded(env, [&] { handles[handle]->map_->mapShadow(range); });
+    } catch (const Napi::Error& error) {
+      error.ThrowAsJavaScriptException();
+    }
+    return nullptr;
   }
 
   void unmapShadow(const Napi::CallbackInfo& info) {
@@ -170,20 +210,23 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
     map_.reset();
   }
 
+  Napi::Value handle(const Napi::CallbackInfo& info) { return number(info.Env(), handle_); }
   Napi::Value id(const Napi::CallbackInfo& info) { return number(info.Env(), id_); }
   Napi::Value description(const Napi::CallbackInfo& info) {
     return Napi::String::New(info.Env(), live(info).design().description);
   }
 
   uint64_t id_ = 0;
+  size_t handle_ = SIZE_MAX;
   std::shared_ptr<ShadowMap> map_;  // empty once released
   std::shared_ptr<ViewList> windows_;
+  std::shared_ptr<Handles> handles_;
 };
 
 }  // namespace
 
 void exportShadowMap(Napi::Env env, Napi::Object exports) {
-  exports.Set("ShadowMap", ShadowMapHandle::define(env));
+  ShadowMapHandle::define(env, exports);
 }
 
 }  // namespace lazyshadow

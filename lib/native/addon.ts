@@ -64,7 +64,8 @@ export interface ShadowDesign {
 export interface NativeShadowMap {
   readonly id: number;
   readonly description: string;
-  mapShadow(address: number, sizeBytes: number): void;
+  /** For `addon().mapShadow`. */
+  readonly handle: number;
   unmapShadow(address: number, sizeBytes: number): void;
   isMapped(address: number, sizeBytes: number): boolean;
   mappedBytes(address: number, sizeBytes: number): number;
@@ -137,6 +138,8 @@ export interface SystemCounters {
 interface Addon {
   Reservation: new (address: number, sizeBytes: number, mode: number) => NativeReservation;
   ShadowMap: new (designOrId: ShadowDesign | number) => NativeShadowMap;
+  /** Not a method, because finding the native object behind `this` would double what a call costs. */
+  mapShadow(handle: number, address: number, sizeBytes: number): void;
   geometry(): Geometry;
   processMemory(): ProcessMemory;
   systemMemory(): SystemCounters;

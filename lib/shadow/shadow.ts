@@ -147,6 +147,8 @@ export class Shadow {
   readonly id: number;
 
   #map: NativeShadowMap | undefined;
+  /** The number by which `addon().mapShadow` knows the native map. */
+  readonly #handle: number;
   readonly #regions: readonly Region[];
   readonly #windows: ShadowWindows;
 
@@ -186,6 +188,7 @@ export class Shadow {
       this.#map = guarded('new Shadow', () => new native.ShadowMap(design));
     }
     this.id = this.#map.id;
+    this.#handle = this.#map.handle;
     this.#windows = new ShadowWindows(this, this.#map, pageSizeBytes);
 
     const { spans, regions } = designOf(this.layout, allocationGranularityBytes);
@@ -230,12 +233,12 @@ export class Shadow {
    *   `unreserved`, ERR_ADDRESS_TAKEN with the address that conflicts. What was mapped before stays as it was.
    */
   mapShadow(address: number | bigint, sizeBytes: number | bigint): void {
-    const map = this.#live('mapShadow');
+    this.#live('mapShadow');
     const start = checkedAddress('mapShadow', address);
     const size = checkedSize('mapShadow', sizeBytes, start);
     requireAddressable('mapShadow', start, size);
     try {
-      map.mapShadow(start, size);
+      addon().mapShadow(this.#handle, start, size);
     } catch (error) {
       throw this.#explained('mapShadow', start, size, publicError('mapShadow', error));
     }

@@ -1,0 +1,69 @@
+// Addresses reserved from the operating system, and which of them are committed.
+//
+// Invariant: `committed()` is exactly what the operating system was told to commit, to the page, at all
+// times, after failures too. Not thread-safe: the owner (a Reservation, a ShadowMap) locks.
+
+#ifndef LAZYSHADOW_RESERVED_MEMORY_H_
+#define LAZYSHADOW_RESERVED_MEMORY_H_
+
+#include <vector>
+
+#include "memory_error.h"
+#include "range_set.h"
+
+namespace lazyshadow {
+
+class ReservedMemory {
+ public:
+  /// What to do when the system has no mapping left for an isolated piece.
+  enum class Shortage { Fail, MergeIslands };
+
+  /// Reserves. With Access::ReadWriteUncharged all of it counts as committed from the start.
+  ReservedMemory(uintptr_t wanted, size_t size, os::Placement placement, os::Access access);
+  ~ReservedMemory();
+  ReservedMemory(const ReservedMemory&) = delete;
+  ReservedMemory& operator=(const ReservedMemory&) = delete;
+
+  Range range() const { return range_; }
+  const RangeSet& committed() const { return committed_; }
+
+  /// Commits the pages of the range that are not; appends what it committed to `fresh` if given, which is
+  /// more than was asked for where islands were merged. Returns its bytes.
+  size_t commit(Range pages, Shortage shortage = Shortage::Fail, std::vector<Range>* fresh = nullptr) {
+    // Growth, which is nearly every commit of a heap, needs no search and no new mapping.
+    if (committed_.extendsLast(pages) && range_.contains(pages) && os::commit(pages).ok()) {
+      committed_.insert(pages);
+      if (fresh != nullptr) fresh->push_back(pages);
+      return pages.size;
+    }
+    return commitGaps(pages, shortage, fresh);
+  }
+  /// Gives pages and charge of the range back. Returns the bytes that were committed.
+  size_t decommit(Range pages);
+  /// Makes the committed pages of the range read as zeros.
+  void zero(Range pages);
+
+  /// Islands that were merged because mappings ran short, and the bytes committed only for that.
+  struct Merges {
+    size_t islands = 0;
+    size_t bytes = 0;
+  };
+  Merges merges() const { return merges_; }
+
+ private:
+  void requireInside(Range range) const;
+  size_t commitGaps(Range pages, Shortage shortage, std::vector<Range>* fresh);
+  Range commitGap(Range gap, Shortage shortage);
+  Range towardsNeighbour(Range gap) const;
+  void countIslands();
+
+  Range range_;
+  RangeSet committed_;
+  std::vector<Range> gaps_;  // scratch of commit, so that it allocates once
+  Merges merges_;
+  size_t countedIslands_ = 0;
+};
+
+}  // namespace lazyshadow
+
+#endif  // LAZYSHADOW_RESERVED_MEMORY_H_
