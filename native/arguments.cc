@@ -4,8 +4,6 @@ namespace lazyshadow {
 
 namespace {
 
-constexpr double kLargest = 9007199254740992.0;  // 2^53: beyond it not every whole number is a double
-
 const char* name(MemoryError::Kind kind, os::Status status) {
   switch (kind) {
     case MemoryError::Kind::OsRefused:
@@ -34,26 +32,28 @@ const char* name(MemoryError::Kind kind, os::Status status) {
   return "os";
 }
 
+double numberOr(const Napi::Value& value, double otherwise) {
+  return value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : otherwise;
+}
+
 }  // namespace
 
-uint64_t wholeNumber(napi_env env, napi_value value) {
-  double given = -1;
-  // Asked directly: it says itself whether the value is a number, in half the time that asking first takes.
-  const bool number = napi_get_value_double(env, value, &given) == napi_ok;
-  // The comparison is false for NaN too.
-  if (!number || !(given >= 0 && given <= kLargest) ||
-      static_cast<double>(static_cast<int64_t>(given)) != given) {
-    throw Napi::TypeError::New(env, "expected a whole number from 0 to 2^53");
-  }
+uint64_t wholeNumber(const Napi::Value& value) {
+  const double given = numberOr(value, -1);
+  if (!isWholeNumber(given))
+    throw Napi::TypeError::New(value.Env(), "expected a whole number from 0 to 2^53");
   return static_cast<uint64_t>(given);
 }
 
-Range rangeArgument(napi_env env, napi_value address, napi_value size) {
-  const Range range{wholeNumber(env, address), wholeNumber(env, size)};
-  if (range.empty() || range.end() > static_cast<uint64_t>(kLargest)) {
-    throw Napi::TypeError::New(env, "expected a range of at least 1 byte that ends below 2^53");
-  }
-  return range;
+Range rangeArgument(const Napi::CallbackInfo& info, size_t first) {
+  const double address = numberOr(info[first], -1);
+  const double size = numberOr(info[first + 1], -1);
+  if (!isRange(address, size)) throwNotRange(info.Env());
+  return Range{static_cast<uintptr_t>(address), static_cast<size_t>(size)};
+}
+
+void throwNotRange(napi_env env) {
+  throw Napi::TypeError::New(env, "expected a range of at least 1 byte that ends below 2^53");
 }
 
 Napi::Number number(Napi::Env env, uint64_t value) {

@@ -14,16 +14,23 @@
 
 namespace lazyshadow {
 
+constexpr double kLargest = 9007199254740992.0;  // 2^53: beyond it not every whole number is a double
+
+inline bool isWholeNumber(double given) {
+  // The comparison is false for NaN too.
+  return given >= 0 && given <= kLargest && static_cast<double>(static_cast<int64_t>(given)) == given;
+}
+
+/// Whether address and size are whole numbers and make a range of at least a byte that ends below 2^53.
+inline bool isRange(double address, double size) {
+  return isWholeNumber(address) && isWholeNumber(size) && size > 0 && address + size <= kLargest;
+}
+
 /// A whole number from 0 to 2^53; a JavaScript TypeError otherwise.
-uint64_t wholeNumber(napi_env env, napi_value value);
-inline uint64_t wholeNumber(const Napi::Value& value) {
-  return wholeNumber(value.Env(), value);
-}
-/// Two such numbers; a TypeError if the size is 0 or the range reaches beyond 2^53.
-Range rangeArgument(napi_env env, napi_value address, napi_value size);
-inline Range rangeArgument(const Napi::CallbackInfo& info, size_t first) {
-  return rangeArgument(info.Env(), info[first], info[first + 1]);
-}
+uint64_t wholeNumber(const Napi::Value& value);
+/// Two arguments that are address and size of a range; a JavaScript TypeError otherwise.
+Range rangeArgument(const Napi::CallbackInfo& info, size_t first);
+[[noreturn]] void throwNotRange(napi_env env);
 
 /// A JavaScript number; every address and size of a 64-bit process is exact in it.
 Napi::Number number(Napi::Env env, uint64_t value);

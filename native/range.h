@@ -20,6 +20,10 @@ constexpr uintptr_t roundUp(uintptr_t value, size_t powerOfTwo) {
   return roundDown(value + powerOfTwo - 1, powerOfTwo);
 }
 
+constexpr unsigned log2Of(size_t powerOfTwo) {
+  return powerOfTwo <= 1 ? 0 : 1 + log2Of(powerOfTwo / 2);
+}
+
 struct Range {
   uintptr_t start = 0;
   size_t size = 0;

@@ -129,7 +129,7 @@ void ShadowMap::makeSegment(uint64_t index, size_t region) {
   fresh->region = region;
   for (size_t plane = 0; plane < kPlanes; ++plane) {
     const size_t bytes = windowOf(design_.regions[region].planes[plane], index).size;
-    fresh->pages[plane].resize(bytes / os::geometry().pageSize);
+    fresh->pages[plane].resize(bytes / page_);
   }
   segments_.emplace(index, std::move(fresh));
 }
@@ -148,15 +148,15 @@ std::vector<uint8_t>& ShadowMap::pageStates(uint64_t index, size_t plane, size_t
 template <typename Visit>
 void ShadowMap::visitStates(size_t region, size_t plane, Range application, const Visit& visit) {
   const Plane& where = design_.regions[region].planes[plane];
-  const size_t page = os::geometry().pageSize;
+  const Range pages = targetOf(where, application).outward(page_);
   const uint64_t last = (application.end() - 1) >> kSegmentShift;
   for (uint64_t index = application.start >> kSegmentShift; index <= last; ++index) {
     Segment* const segment = segmentAt(index);
     if (segment == nullptr) continue;
-    const Range part = application.intersect(Range{index << kSegmentShift, kSegmentBytes});
-    const Range pages = targetOf(where, part).outward(page);
-    visit(segment->pages[plane].data() + (pages.start - windowOf(where, index).start) / page,
-          pages.size / page);
+    const Range window = windowOf(where, index);
+    const Range part = window.intersect(pages);
+    visit(segment->pages[plane].data() + ((part.start - window.start) >> pageShift_),
+          part.size >> pageShift_);
   }
 }
 
@@ -233,7 +233,6 @@ void ShadowMap::giveBack(size_t span, Range pages) {
 
 void ShadowMap::mapShadow(Range application) {
   const size_t region = regionOf(application);
-  const size_t page = os::geometry().pageSize;
   const std::array<Plane, kPlanes>& planes = design_.regions[region].planes;
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!mapped_.extendsLast(application) && mapped_.contains(application)) return;
@@ -246,7 +245,7 @@ void ShadowMap::mapShadow(Range application) {
   try {
     for (size_t plane = 0; plane < kPlanes; ++plane) {
       if (planes[plane].bytesPerGranule == 0) continue;
-      commitSpan(planes[plane].span, targetOf(planes[plane], application).outward(page), &fresh_[plane]);
+      commitSpan(planes[plane].span, targetOf(planes[plane], application).outward(page_), &fresh_[plane]);
     }
   } catch (...) {
     for (size_t plane = 0; plane < kPlanes; ++plane) takeBack(planes[plane].span, fresh_[plane]);
@@ -265,7 +264,6 @@ void ShadowMap::mapShadow(Range application) {
 
 void ShadowMap::unmapShadow(Range application) {
   const size_t region = regionOf(application);
-  const size_t page = os::geometry().pageSize;
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!mapped_.overlaps(application)) return;
   mapped_.erase(application);
@@ -283,20 +281,20 @@ void ShadowMap::unmapShadow(Range application) {
     const Plane& plane = design_.regions[region].planes[index];
     if (plane.bytesPerGranule == 0) continue;
     const Range target = targetOf(plane, forgotten);
-    Range pages = target.outward(page);
+    Range pages = target.outward(page_);
     // The pages at both ends may hold shadow of addresses that stay mapped: those are kept, and our part is
     // cleared.
-    for (const uintptr_t edge : {pages.start, pages.end() - page}) {
-      const Range edgePage{edge, page};
+    for (const uintptr_t edge : {pages.start, pages.end() - page_}) {
+      const Range edgePage{edge, page_};
       if (!pages.contains(edgePage) || !mapped_.overlaps(applicationOf(plane, edgePage))) continue;
       const uint64_t segment = applicationOf(plane, edgePage).start >> kSegmentShift;
-      const size_t at = (edge - windowOf(plane, segment).start) / page;
+      const size_t at = (edge - windowOf(plane, segment).start) / page_;
       if (segmentAt(segment)->pages[index][at] == raw(PageState::Touched)) {
         const Range cleared = edgePage.intersect(target);
         std::memset(reinterpret_cast<void*>(cleared.start), 0, cleared.size);
       }
       pages =
-          edge == pages.start ? Range::between(edge + page, pages.end()) : Range::between(pages.start, edge);
+          edge == pages.start ? Range::between(edge + page_, pages.end()) : Range::between(pages.start, edge);
     }
     if (pages.empty()) continue;
     giveBack(plane.span, pages);
@@ -324,7 +322,6 @@ void ShadowMap::touch(uint64_t segment, size_t plane, size_t first, size_t count
   std::vector<uint8_t>& states = pageStates(segment, plane, first, count);
   const Plane& where = design_.regions[segmentAt(segment)->region].planes[plane];
   const Range window = windowOf(where, segment);
-  const size_t page = os::geometry().pageSize;
 
   if (design_.policy == Policy::Touch) {
     ReservedMemory& memory = *reserved_[where.span];
@@ -332,7 +329,7 @@ void ShadowMap::touch(uint64_t segment, size_t plane, size_t first, size_t count
     for (size_t at = first; at < first + count; ++at) {
       if (states[at] != raw(PageState::Mapped)) continue;
       // A block reaches as far as mapped shadow does.
-      const size_t perBlock = design_.touchBlock / page;
+      const size_t perBlock = design_.touchBlock / page_;
       size_t begin = at;
       while (begin % perBlock != 0 && states[begin - 1] != raw(PageState::Unmapped)) --begin;
       size_t end = at + 1;
@@ -341,7 +338,7 @@ void ShadowMap::touch(uint64_t segment, size_t plane, size_t first, size_t count
         ++end;
       }
       try {
-        memory.commit(Range{window.start + begin * page, (end - begin) * page},
+        memory.commit(Range{window.start + begin * page_, (end - begin) * page_},
                       ReservedMemory::Shortage::MergeIslands, &fresh);
       } catch (...) {
         takeBack(where.span, fresh);
@@ -360,13 +357,12 @@ void ShadowMap::discard(uint64_t segment, size_t plane, size_t first, size_t cou
   std::vector<uint8_t>& states = pageStates(segment, plane, first, count);
   const Plane& where = design_.regions[segmentAt(segment)->region].planes[plane];
   const uintptr_t start = windowOf(where, segment).start;
-  const size_t page = os::geometry().pageSize;
   for (size_t at = first; at < first + count; ++at) {
     if (states[at] != raw(PageState::Touched)) continue;
     const size_t begin = at;
     for (; at < first + count && states[at] == raw(PageState::Touched); ++at)
       states[at] = raw(PageState::Mapped);
-    const Range pages{start + begin * page, (at - begin) * page};
+    const Range pages{start + begin * page_, (at - begin) * page_};
     // Under lazy the memory stays mapped for the program, so its charge stays too.
     if (design_.policy == Policy::Touch) {
       giveBack(where.span, pages);

@@ -139,6 +139,8 @@ class ShadowMap {
   void giveBack(size_t span, Range pages);
 
   const uint64_t id_;
+  const size_t page_ = os::geometry().pageSize;
+  const unsigned pageShift_ = log2Of(page_);
   Design design_;
   std::vector<Span> spans_;
   std::vector<std::unique_ptr<ReservedMemory>> reserved_;  // by span; none under Unreserved

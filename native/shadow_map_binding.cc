@@ -46,22 +46,36 @@ ShadowMap::Design designOf(const Napi::Object& object) {
 
 class ShadowMapHandle;
 
-/// The handles of one JavaScript thread by number, for the one call whose cost counts: finding the handle
-/// behind an object takes longer than all else in a call. Null where a handle is gone.
-using Handles = std::vector<const ShadowMapHandle*>;
+/// What mapShadow works with, one for each JavaScript environment. It is the one call whose cost counts: a
+/// heap makes it for every step of its growth. Right after a system call the processor has forgotten the way
+/// back, and each function on it costs as much as all the arithmetic here; so the handle is a number instead
+/// of an object to be unwrapped, arguments come in a Float64Array instead of by a function each, and nothing
+/// lies between Node-API and the core.
+struct MapShadowCall {
+  enum Argument { Handle, Address, SizeBytes, Count };
+  std::array<double, Argument::Count> arguments{};
+  /// By number; null where a handle is gone.
+  std::vector<const ShadowMapHandle*> handles;
+};
 
 class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
  public:
   static void define(Napi::Env env, Napi::Object exports) {
-    // For as long as the environment, and any handle, which may be collected after it.
-    auto* const handles = new std::shared_ptr<Handles>(std::make_shared<Handles>());
-    env.AddCleanupHook([handles] { delete handles; });
+    // For as long as the environment, and any handle or array, which may be collected after it.
+    auto* const call = new std::shared_ptr<MapShadowCall>(std::make_shared<MapShadowCall>());
+    env.AddCleanupHook([call] { delete call; });
     napi_value function = nullptr;
-    if (napi_create_function(env, "mapShadow", NAPI_AUTO_LENGTH, mapShadow, handles->get(), &function) !=
+    if (napi_create_function(env, "mapShadow", NAPI_AUTO_LENGTH, mapShadow, call->get(), &function) !=
         napi_ok) {
       throw Napi::Error::New(env);
     }
     exports.Set("mapShadow", function);
+    const auto arguments = Napi::ArrayBuffer::New(
+        env, (*call)->arguments.data(), sizeof(*call)->arguments,
+        [](Napi::Env, void*, std::shared_ptr<MapShadowCall>* keep) { delete keep; },
+        new std::shared_ptr<MapShadowCall>(*call));
+    exports.Set("mapShadowArguments",
+                Napi::Float64Array::New(env, MapShadowCall::Argument::Count, arguments, 0));
     exports.Set("ShadowMap",
                 DefineClass(env, "ShadowMap",
                             {
@@ -79,26 +93,27 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
                                 InstanceAccessor<&ShadowMapHandle::handle>("handle"),
                                 InstanceAccessor<&ShadowMapHandle::description>("description"),
                             },
-                            handles));
+                            call));
   }
 
   /// `new ShadowMap(design)`, or `new ShadowMap(id)` to attach to the one that another thread made.
   explicit ShadowMapHandle(const Napi::CallbackInfo& info)
       : Napi::ObjectWrap<ShadowMapHandle>(info),
         windows_(std::make_shared<ViewList>()),
-        handles_(*static_cast<std::shared_ptr<Handles>*>(info.Data())) {
+        call_(*static_cast<std::shared_ptr<MapShadowCall>*>(info.Data())) {
     guarded(info.Env(), [&] {
       map_ = info[0].IsObject() ? ShadowMap::create(designOf(info[0].As<Napi::Object>()))
                                 : ShadowMap::find(wholeNumber(info[0]));
     });
     id_ = map_->id();
-    handle_ = static_cast<size_t>(std::find(handles_->begin(), handles_->end(), nullptr) - handles_->begin());
-    if (handle_ == handles_->size()) handles_->emplace_back();
-    (*handles_)[handle_] = this;
+    std::vector<const ShadowMapHandle*>& handles = call_->handles;
+    handle_ = static_cast<size_t>(std::find(handles.begin(), handles.end(), nullptr) - handles.begin());
+    if (handle_ == handles.size()) handles.emplace_back();
+    handles[handle_] = this;
   }
 
   ~ShadowMapHandle() override {
-    if (handle_ < handles_->size()) (*handles_)[handle_] = nullptr;
+    if (handle_ < call_->handles.size()) call_->handles[handle_] = nullptr;
   }
 
  private:
@@ -107,20 +122,23 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
     return *map_;
   }
 
-  /// (handle, address, sizeBytes). Written against Node-API itself: each layer between is a return that the
-  /// processor predicts wrongly after a system call, and costs as much as all the arithmetic here.
+  /// () → maps what mapShadowArguments says.
   static napi_value mapShadow(napi_env env, napi_callback_info info) {
-    size_t count = 3;
-    std::array<napi_value, 3> given;
     void* data = nullptr;
-    napi_get_cb_info(env, info, &count, given.data(), nullptr, &data);
+    napi_get_cb_info(env, info, nullptr, nullptr, nullptr, &data);
     try {
-      const Handles& handles = *static_cast<const Handles*>(data);
-      const uint64_t handle = wholeNumber(env, given[0]);
-      const Range range = rangeArgument(env, given[1], given[2]);
-      const bool live = handle < handles.size() && handles[handle] != nullptr && handles[handle]->map_;
-      if (!live) throw toJavaScript(env, MemoryError(MemoryError::Kind::Released, Range{}));
-      guarded(env, [&] { handles[handle]->map_->mapShadow(range); });
+      const auto& [arguments, handles] = *static_cast<const MapShadowCall*>(data);
+      const double address = arguments[MapShadowCall::Address];
+      const double size = arguments[MapShadowCall::SizeBytes];
+      const double handle = arguments[MapShadowCall::Handle];
+      if (!isRange(address, size)) throwNotRange(env);
+      const bool known = handle >= 0 && handle < static_cast<double>(handles.size());
+      const ShadowMapHandle* const object = known ? handles[static_cast<size_t>(handle)] : nullptr;
+      if (object == nullptr || !object->map_)
+        throw toJavaScript(env, MemoryError(MemoryError::Kind::Released, Range{}));
+      guarded(env, [&] {
+        object->map_->mapShadow(Range{static_cast<uintptr_t>(address), static_cast<size_t>(size)});
+      });
     } catch (const Napi::Error& error) {
       error.ThrowAsJavaScriptException();
     }
@@ -220,7 +238,7 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
   size_t handle_ = SIZE_MAX;
   std::shared_ptr<ShadowMap> map_;  // empty once released
   std::shared_ptr<ViewList> windows_;
-  std::shared_ptr<Handles> handles_;
+  std::shared_ptr<MapShadowCall> call_;
 };
 
 }  // namespace

@@ -64,7 +64,7 @@ export interface ShadowDesign {
 export interface NativeShadowMap {
   readonly id: number;
   readonly description: string;
-  /** For `addon().mapShadow`. */
+  /** The number by which {@link mapShadow} knows it. */
   readonly handle: number;
   unmapShadow(address: number, sizeBytes: number): void;
   isMapped(address: number, sizeBytes: number): boolean;
@@ -138,8 +138,12 @@ export interface SystemCounters {
 interface Addon {
   Reservation: new (address: number, sizeBytes: number, mode: number) => NativeReservation;
   ShadowMap: new (designOrId: ShadowDesign | number) => NativeShadowMap;
-  /** Not a method, because finding the native object behind `this` would double what a call costs. */
-  mapShadow(handle: number, address: number, sizeBytes: number): void;
+  /**
+   * Maps what `mapShadowArguments` says: the handle's number, address and size. Neither a method nor a function with
+   * arguments, for each of them would cost this call more than it has to spare; see native/shadow_map_binding.cc.
+   */
+  mapShadow(): void;
+  readonly mapShadowArguments: Float64Array;
   geometry(): Geometry;
   processMemory(): ProcessMemory;
   systemMemory(): SystemCounters;
@@ -178,4 +182,13 @@ export function addon(): Addon {
     }
   }
   return loaded;
+}
+
+/** `mapShadow` of the native map with this handle. */
+export function mapShadow(handle: number, address: number, sizeBytes: number): void {
+  const native = addon();
+  native.mapShadowArguments[0] = handle;
+  native.mapShadowArguments[1] = address;
+  native.mapShadowArguments[2] = sizeBytes;
+  native.mapShadow();
 }

@@ -8,7 +8,13 @@
  * and the failures of the operating system differ.
  */
 
-import { addon, type MemoryStats, type NativePlane, type NativeShadowMap } from '../native/addon.js';
+import {
+  addon,
+  type MemoryStats,
+  mapShadow,
+  type NativePlane,
+  type NativeShadowMap,
+} from '../native/addon.js';
 import { checkedAddress, checkedSize, oneOf, requireAddressable, wholeNumber } from '../native/arguments.js';
 import { formatAddress, LazyShadowError } from '../native/errors.js';
 import { guarded, publicError } from '../native/failures.js';
@@ -113,6 +119,14 @@ function designOf(layout: Layout, allocationGranularityBytes: number) {
   return { spans, regions };
 }
 
+/** The number of no native map. */
+const NO_HANDLE = -1;
+
+function numberOrNaN(value: unknown): number {
+  if (typeof value === 'number') return value;
+  return typeof value === 'bigint' ? Number(value) : Number.NaN;
+}
+
 interface Region extends AddressSpan {
   /** Where the shadow, and the metainfo, of address 0 would be, had it any: after moves. */
   readonly shadowOrigin: number;
@@ -147,8 +161,8 @@ export class Shadow {
   readonly id: number;
 
   #map: NativeShadowMap | undefined;
-  /** The number by which `addon().mapShadow` knows the native map. */
-  readonly #handle: number;
+  /** The number of the native map, for mapShadow. */
+  #handle: number;
   readonly #regions: readonly Region[];
   readonly #windows: ShadowWindows;
 
@@ -233,14 +247,11 @@ export class Shadow {
    *   `unreserved`, ERR_ADDRESS_TAKEN with the address that conflicts. What was mapped before stays as it was.
    */
   mapShadow(address: number | bigint, sizeBytes: number | bigint): void {
-    this.#live('mapShadow');
-    const start = checkedAddress('mapShadow', address);
-    const size = checkedSize('mapShadow', sizeBytes, start);
-    requireAddressable('mapShadow', start, size);
     try {
-      addon().mapShadow(this.#handle, start, size);
+      // What could be wrong with them the addon sees in a few instructions; only then are they looked at here.
+      mapShadow(this.#handle, numberOrNaN(address), numberOrNaN(sizeBytes));
     } catch (error) {
-      throw this.#explained('mapShadow', start, size, publicError('mapShadow', error));
+      throw this.#explained('mapShadow', address, sizeBytes, error);
     }
   }
 
@@ -257,7 +268,7 @@ export class Shadow {
     try {
       map.unmapShadow(start, size);
     } catch (error) {
-      throw this.#explained('unmapShadow', start, size, publicError('unmapShadow', error));
+      throw this.#explained('unmapShadow', start, size, error);
     }
   }
 
@@ -325,6 +336,7 @@ export class Shadow {
     this.#windows.close();
     this.#map?.release();
     this.#map = undefined;
+    this.#handle = NO_HANDLE;
   }
 
   #live(verb: string): NativeShadowMap {
@@ -351,8 +363,13 @@ export class Shadow {
       .join(' or ');
   }
 
-  /** Adds to a failure what only the layout, or another question to the system, can tell. */
-  #explained(verb: string, address: number, sizeBytes: number, error: unknown): unknown {
+  /** The public form of a failure, with what only the layout, or another question to the system, can tell. */
+  #explained(verb: string, givenAddress: unknown, givenSize: unknown, thrown: unknown): unknown {
+    this.#live(verb);
+    const address = checkedAddress(verb, givenAddress);
+    const sizeBytes = checkedSize(verb, givenSize, address);
+    requireAddressable(verb, address, sizeBytes);
+    const error = publicError(verb, thrown);
     if (!(error instanceof LazyShadowError)) return error;
     if (error.code === 'ERR_OUT_OF_RANGE') {
       return new LazyShadowError(
