@@ -16,6 +16,10 @@ namespace lazyshadow {
 
 class RangeSet {
  public:
+  RangeSet() = default;
+  RangeSet(RangeSet&&) = default;  // not copied: it remembers a place in its own map
+  RangeSet& operator=(RangeSet&&) = default;
+
   /// Whether the range begins where the one that was inserted last ends and touches no other: what a heap
   /// that grows asks for, answered without a search.
   bool extendsLast(Range range) const {
