@@ -12,6 +12,7 @@
         "native/reservation_binding.cc",
         "native/shadow_map.cc",
         "native/shadow_map_binding.cc",
+        "native/system_binding.cc",
         "native/views.cc"
       ],
       "cflags!": ["-fno-exceptions"],

@@ -7,9 +7,10 @@
 // Committed: readable and writable, zero at first, and charged against the machine's memory the moment it is
 // committed, not when it is touched. Resident: what of it is in physical memory.
 //
-// Preconditions, stated once: ranges are not empty, do not wrap, and are aligned to geometry().pageSize; addresses
-// given to map() to geometry().granularity. Nothing here allocates, locks or throws unless it says so; every
-// function answers with what the operating system said, and the layer above adds verb, address and size.
+// Preconditions, stated once: ranges are not empty, do not wrap, and are aligned to geometry().pageSize;
+// addresses given to map() to geometry().granularity. Nothing here allocates, locks or throws unless it says
+// so; every function answers with what the operating system said, and the layer above adds verb, address and
+// size.
 
 #ifndef LAZYSHADOW_OS_MEMORY_H_
 #define LAZYSHADOW_OS_MEMORY_H_
@@ -17,6 +18,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "range.h"
 
@@ -59,7 +61,8 @@ enum class Access {
 Status map(uintptr_t wanted, size_t size, Placement placement, Access access, uintptr_t* start);
 
 /// Makes a reserved range readable and writable, charged. Pages of it that are committed keep their contents.
-/// After a failure any page of the range may be committed or not: the caller decommits what it had not committed.
+/// After a failure any page of the range may be committed or not: the caller decommits what it had not
+/// committed.
 Status commit(Range range);
 
 /// Returns pages and commit charge of a range that map() placed, and leaves it reserved. Contents are lost.
@@ -79,8 +82,13 @@ struct Usage {
   uint64_t resident = 0;
 };
 
-/// Asks the system about a range. Reads the process's map, so it costs milliseconds. Allocates.
-Status query(Range range, Usage* usage);
+/// Asks the system about ranges, ascending and disjoint, and adds them up. Reads the process's map, so it
+/// costs milliseconds. Allocates.
+Status query(const std::vector<Range>& ranges, Usage* usage);
+
+/// How many separate pieces of committed memory a process should have at most before pieces are merged, so
+/// that mappings are left for the rest of the program. No limit where pieces cost no mapping.
+size_t islandLimit();
 
 /// The lowest address in the range at which anything is mapped, if there is one. Allocates.
 Status firstMapping(Range range, std::optional<uintptr_t>* address);

@@ -82,16 +82,26 @@ Status zero(Range range) {
                                                                                      : Status{errno};
 }
 
-Status query(Range range, Usage* usage) {
+Status query(const std::vector<Range>& ranges, Usage* usage) {
   *usage = Usage{};
-  return forEachRegion(range, [&](const Region& region) {
-    const Range part = region.range.intersect(range);
-    if (region.writable) usage->committed += part.size;
-    if (part.size < region.range.size && region.residentBytes > 0)
-      return countResident(part, &usage->resident);
-    usage->resident += region.residentBytes;
-    return Status{};
-  });
+  for (const Range range : ranges) {
+    const Status status = forEachRegion(range, [&](const Region& region) {
+      const Range part = region.range.intersect(range);
+      if (region.writable) usage->committed += part.size;
+      const bool whole = part.size == region.range.size;
+      if (!whole && region.residentBytes > 0) return countResident(part, &usage->resident);
+      usage->resident += region.residentBytes;
+      return Status{};
+    });
+    if (!status.ok()) return status;
+  }
+  return Status{};
+}
+
+size_t islandLimit() {
+  // Each island is a map entry of its own, as on Linux, but the kernel sets no limit on their number: an
+  // entry costs it some 80 bytes.
+  return SIZE_MAX;
 }
 
 Status firstMapping(Range range, std::optional<uintptr_t>* address) {

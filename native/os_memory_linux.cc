@@ -9,6 +9,7 @@
 
 #include "os_memory_posix.h"
 #include "proc_maps_linux.h"
+#include "proc_text_linux.h"
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000  // Linux 4.17; older kernels take the address as a hint
@@ -58,22 +59,36 @@ Status zero(Range range) {
   return Status{};
 }
 
-Status query(Range range, Usage* usage) {
+Status query(const std::vector<Range>& ranges, Usage* usage) {
   *usage = Usage{};
+  if (ranges.empty()) return Status{};
+  auto range = ranges.begin();
   Status inner;
   const Status read = forEachMapping(MapDetail::WithUsage, [&](const Mapping& mapping) {
-    if (mapping.range.start >= range.end()) return false;
-    const Range part = mapping.range.intersect(range);
-    if (part.empty()) return true;
-    if (mapping.charged) usage->committed += part.size;
-    if (part.size == mapping.range.size) {
-      usage->resident += mapping.residentBytes;
-    } else if (mapping.residentBytes > 0) {
-      inner = countResident(part, &usage->resident);
+    while (range != ranges.end() && range->end() <= mapping.range.start) ++range;
+    for (auto at = range; inner.ok() && at != ranges.end() && at->overlaps(mapping.range); ++at) {
+      const Range part = mapping.range.intersect(*at);
+      if (mapping.charged) usage->committed += part.size;
+      if (part.size == mapping.range.size) {
+        usage->resident += mapping.residentBytes;
+      } else if (mapping.residentBytes > 0) {
+        inner = countResident(part, &usage->resident);
+      }
     }
-    return inner.ok();
+    return inner.ok() && range != ranges.end();
   });
   return read.ok() ? inner : read;
+}
+
+size_t islandLimit() {
+  // An island is two mappings: itself and the reserved rest behind it. Node and its threads have some
+  // hundred.
+  constexpr size_t kLeftForTheProgram = 4096;
+  static const size_t limit = [] {
+    const size_t mappings = numberOf("/proc/sys/vm/max_map_count").value_or(65530);
+    return mappings > 2 * kLeftForTheProgram ? (mappings - kLeftForTheProgram) / 2 : mappings / 4;
+  }();
+  return limit;
 }
 
 Status firstMapping(Range range, std::optional<uintptr_t>* address) {

@@ -263,13 +263,21 @@ Status unmap(Range range) {
   return Status{};
 }
 
-Status query(Range range, Usage* usage) {
+Status query(const std::vector<Range>& ranges, Usage* usage) {
   *usage = Usage{};
-  return forEachPart(range, [&](Range part, DWORD state) {
-    if (state != MEM_COMMIT) return Status{};
-    usage->committed += part.size;
-    return countResident(part, &usage->resident);
-  });
+  for (const Range range : ranges) {
+    const Status status = forEachPart(range, [&](Range part, DWORD state) {
+      if (state != MEM_COMMIT) return Status{};
+      usage->committed += part.size;
+      return countResident(part, &usage->resident);
+    });
+    if (!status.ok()) return status;
+  }
+  return Status{};
+}
+
+size_t islandLimit() {
+  return SIZE_MAX;  // a page's state is kept in the reservation's page tables, not in a mapping of its own
 }
 
 Status firstMapping(Range range, std::optional<uintptr_t>* address) {

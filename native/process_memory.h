@@ -1,7 +1,8 @@
 // What the operating system says about this process's memory and about the machine's.
 //
 // One meaning for each field on every platform; a field is empty where the platform has no such thing. One
-// source a platform implements it: process_memory_linux.cc, process_memory_darwin.cc, process_memory_windows.cc.
+// source a platform implements it: process_memory_linux.cc, process_memory_darwin.cc,
+// process_memory_windows.cc.
 
 #ifndef LAZYSHADOW_PROCESS_MEMORY_H_
 #define LAZYSHADOW_PROCESS_MEMORY_H_
@@ -28,8 +29,8 @@ struct ProcessMemory {
 
 struct SystemMemory {
   uint64_t physicalBytes = 0;
-  /// The machine's commit limit and what is charged against it. Without strict overcommit Linux has a limit that
-  /// nothing enforces; macOS has none.
+  /// The machine's commit limit and what is charged against it. Without strict overcommit Linux has a limit
+  /// that nothing enforces; macOS has none.
   MaybeBytes commitLimitBytes;
   MaybeBytes commitTotalBytes;
   /// Linux: vm.overcommit_memory, 0 (heuristic), 1 (always) or 2 (never beyond the limit).

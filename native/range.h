@@ -13,7 +13,9 @@ namespace lazyshadow {
 
 static_assert(sizeof(uintptr_t) == 8, "address layouts are 64-bit");
 
-constexpr uintptr_t roundDown(uintptr_t value, size_t powerOfTwo) { return value & ~(powerOfTwo - 1); }
+constexpr uintptr_t roundDown(uintptr_t value, size_t powerOfTwo) {
+  return value & ~(powerOfTwo - 1);
+}
 constexpr uintptr_t roundUp(uintptr_t value, size_t powerOfTwo) {
   return roundDown(value + powerOfTwo - 1, powerOfTwo);
 }

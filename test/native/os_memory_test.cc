@@ -110,7 +110,7 @@ class Mapped {
 
 os::Usage usageOf(Range range, int line = __builtin_LINE()) {
   os::Usage usage;
-  checkOk(os::query(range, &usage), "query()", line);
+  checkOk(os::query({range}, &usage), "query()", line);
   return usage;
 }
 
@@ -220,6 +220,35 @@ void residentPagesOfALargePartAreCounted() {
   const os::Usage usage = usageOf(part);
   checkEqual(usage.committed, part.size, "the part is committed");
   check(usage.resident >= 3 * 4096 && usage.resident <= 3 * page(), "three of its pages are resident");
+}
+
+void rangesAreAddedUp() {
+  const Mapped all(64 * kMiB, Access::None);
+  checkOk(os::commit(all.part(8 * kMiB, 16 * kMiB)), "commit()");
+  checkOk(os::commit(all.part(32 * kMiB, 4 * kMiB)), "commit()");
+  fill(all.part(8 * kMiB, 4 * kMiB), 1);
+  fill(all.part(32 * kMiB, kMiB), 1);
+  os::Usage usage;
+  checkOk(os::query({}, &usage), "query() of nothing");
+  checkEqual(usage.committed + usage.resident, 0, "nothing holds nothing");
+  // Two in one mapping, one that reaches over its end, one in none, and one over several.
+  checkOk(os::query({all.part(9 * kMiB, kMiB), all.part(11 * kMiB, 2 * kMiB), all.part(23 * kMiB, 2 * kMiB),
+                     all.part(26 * kMiB, kMiB), all.part(30 * kMiB, 10 * kMiB)},
+                    &usage),
+          "query() of several ranges");
+  checkEqual(usage.committed, (1 + 2 + 1 + 0 + 4) * kMiB, "what is committed in several ranges");
+  checkEqual(usage.resident, (1 + 1 + 0 + 0 + 1) * kMiB, "what is resident in several ranges");
+}
+
+void islandsLeaveMappingsForOthers() {
+  const size_t limit = os::islandLimit();
+#if defined(__linux__)
+  os::SystemMemory system;
+  checkOk(os::systemMemory(&system), "systemMemory()");
+  check(limit > 0 && 2 * limit < system.maxMapCount.value_or(0), "islands leave mappings for others");
+#else
+  checkEqual(limit, SIZE_MAX, "islands are without limit");
+#endif
 }
 
 void decommitGivesBack() {
@@ -552,6 +581,8 @@ int main(int argc, char** argv) {
   reservationCostsNothing(reserve);
   commitIsChargedAndKeepsContents();
   residentPagesOfALargePartAreCounted();
+  rangesAreAddedUp();
+  islandsLeaveMappingsForOthers();
   decommitGivesBack();
   verbsSpanNeighbouringMaps();
   zeroKeepsTheCharge();
