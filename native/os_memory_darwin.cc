@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include <cerrno>
+#include <cstdint>
 
 #include "os_memory_posix.h"
 
@@ -99,8 +100,7 @@ Status query(const std::vector<Range>& ranges, Usage* usage) {
 }
 
 size_t islandLimit() {
-  // Each island is a map entry of its own, as on Linux, but the kernel sets no limit on their number: an
-  // entry costs it some 80 bytes.
+  // Each island is a map entry of its own, as on Linux, but no limit on their number is documented.
   return SIZE_MAX;
 }
 
