@@ -13,7 +13,7 @@
 //
 // V8 counts each buffer's length as memory that a collection might free, and starts one when the count has
 // grown enough. What it compares is growth since the last collection, so a window of a gigabyte costs one
-// collection when it is opened and nothing after (test/shadow/collector.test.ts). The length is not taken out
+// collection when it is opened and nothing after (test/native/views.test.ts). The length is not taken out
 // of the count again with napi_adjust_external_memory: measured, that saves nothing, and where V8 subtracts
 // the length first, as Node 24 does when a process ends, the count falls below zero and V8 ends the process.
 //

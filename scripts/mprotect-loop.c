@@ -1,9 +1,10 @@
-// The measure of bench-mapshadow.mjs: the least that committing shadow can cost, system calls and nothing else.
+// The measure of bench-mapshadow.mjs: the least that committing shadow can cost, system calls and nothing
+// else.
 //
 //     mprotect-loop CALLS (SPAN_ADDRESS SPAN_SIZE FIRST_ADDRESS STEP)...
 //
-// Reserves each span, then makes CALLS steps: each makes the next STEP bytes of each span readable and writable.
-// Prints nanoseconds of processor time for each step.
+// Reserves each span, then makes CALLS steps: each makes the next STEP bytes of each span readable and
+// writable. Prints nanoseconds of processor time for each step.
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>

@@ -38,7 +38,7 @@ const CODES: Record<string, { code: LazyShadowErrorCode; advice: () => string }>
   },
   'out-of-range': {
     code: 'ERR_OUT_OF_RANGE',
-    advice: () => 'The range leaves what this object covers; see its address and sizeBytes, or its layout.',
+    advice: () => 'Stay inside what it covers: see its address and sizeBytes.',
   },
   'not-committed': {
     code: 'ERR_NOT_COMMITTED',

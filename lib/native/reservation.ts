@@ -45,7 +45,7 @@ export class Reservation {
     if (!(handle instanceof addon().Reservation)) {
       throw new LazyShadowError(
         'ERR_INVALID_ARGUMENT',
-        'A Reservation is made by Reservation.reserve or Reservation.attach, not by new.',
+        'Use Reservation.reserve or Reservation.attach: a Reservation is not made by new.',
         { verb: 'new Reservation' },
       );
     }

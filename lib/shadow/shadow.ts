@@ -185,10 +185,9 @@ export class Shadow {
       this.layout = description.layout;
       this.policy = description.policy;
     } else {
-      this.policy = oneOf('new Shadow', 'policy', options.policy ?? DEFAULT_POLICY, POLICIES);
-      const given = options.layout ?? DEFAULT_LAYOUT;
+      const { policy = DEFAULT_POLICY, layout: given = DEFAULT_LAYOUT, heapBytes } = options;
+      this.policy = oneOf('new Shadow', 'policy', policy, POLICIES);
       const layout = typeof given === 'string' ? layoutByName(given) : checkedLayout(given);
-      const { heapBytes } = options;
       this.layout =
         heapBytes === undefined
           ? layout

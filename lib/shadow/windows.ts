@@ -47,7 +47,7 @@ export class ShadowWindows implements ShadowMemory {
   segment(index: number): ShadowSegment | undefined {
     const known = this.#segments.get(index);
     if (known !== undefined) return known;
-    const map = this.#live();
+    const map = this.#live('segment');
     const shadow = map.openWindow(index, SHADOW_PLANE);
     const shadowPages = map.openPageStates(index, SHADOW_PLANE);
     if (shadow === undefined || shadowPages === undefined) return undefined;
@@ -71,7 +71,7 @@ export class ShadowWindows implements ShadowMemory {
   }
 
   clearShadow(address: number, sizeBytes: number): void {
-    const map = this.#live();
+    const map = this.#live('clearShadow');
     const bytesPerGranule = 4 * this.wordsPerGranule;
     const end = address + sizeBytes;
     for (let index = Math.floor(address / SEGMENT_BYTES); index * SEGMENT_BYTES < end; index++) {
@@ -84,7 +84,8 @@ export class ShadowWindows implements ShadowMemory {
         Math.floor(from / GRANULE_BYTES) * bytesPerGranule,
         Math.ceil(to / GRANULE_BYTES) * bytesPerGranule,
         this.pageShift,
-        (firstPage, pageCount) => map.discard(index, SHADOW_PLANE, firstPage, pageCount),
+        (firstPage, pageCount) =>
+          guarded('clearShadow', () => map.discard(index, SHADOW_PLANE, firstPage, pageCount)),
       );
     }
   }
@@ -96,14 +97,16 @@ export class ShadowWindows implements ShadowMemory {
   }
 
   #touch(segment: ShadowSegment, plane: number, firstByte: number, byteLength: number): void {
-    const map = this.#live();
+    const map = this.#live('touch');
     const firstPage = firstByte >>> this.pageShift;
     const lastPage = (firstByte + byteLength - 1) >>> this.pageShift;
     guarded('touch', () => map.touch(segment.index, plane, firstPage, lastPage - firstPage + 1));
   }
 
-  #live(): NativeShadowMap {
+  #live(verb: string): NativeShadowMap {
     if (this.#map !== undefined) return this.#map;
-    throw new LazyShadowError('ERR_RELEASED', 'The shadow has been released. Make a new one.');
+    throw new LazyShadowError('ERR_RELEASED', `${verb}: the shadow has been released. Make a new one.`, {
+      verb,
+    });
   }
 }

@@ -45,3 +45,26 @@ export function status(field: string, pid: number | 'self' = 'self'): number {
   const line = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
   return Number(line?.[1]) * 1024;
 }
+
+/** What the kernel says of [start, start + sizeBytes), where whole mappings begin and end. */
+export interface RangeUsage {
+  /** Writable, readable or neither: the bytes that something is mapped at. */
+  readonly mappedBytes: number;
+  readonly writableBytes: number;
+  readonly chargedBytes: number;
+  readonly residentBytes: number;
+}
+
+/** Adds up the mappings that lie in a range. Those that reach beyond it count with their part, resident ones whole. */
+export function usageOf(start: number, sizeBytes: number, from = mappings()): RangeUsage {
+  const usage = { mappedBytes: 0, writableBytes: 0, chargedBytes: 0, residentBytes: 0 };
+  for (const mapping of from) {
+    const bytes = Math.min(mapping.end, start + sizeBytes) - Math.max(mapping.start, start);
+    if (bytes <= 0) continue;
+    usage.mappedBytes += bytes;
+    usage.residentBytes += mapping.residentBytes;
+    if (mapping.permissions.startsWith('rw')) usage.writableBytes += bytes;
+    if (mapping.flags.includes('ac')) usage.chargedBytes += bytes;
+  }
+  return usage;
+}
