@@ -151,7 +151,7 @@ export class Arena {
       if (sizeBytes <= this.arenaEnd - this.arenaUsed) {
         const p = this.arenaUsed;
         this.#sys.sysMap(p, sizeBytes, this.#reserved);
-        this.#publish(p, sizeBytes, () => this.#sys.sysUnmap(p, sizeBytes, this.#reserved));
+        this.#publish(p, sizeBytes, () => this.#sys.sysFault(p, sizeBytes));
         return p;
       }
       // In the 64-bit form the reservation is all there is.

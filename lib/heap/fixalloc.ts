@@ -42,7 +42,8 @@ export class FixAlloc {
     this.#sys = sys;
     this.recordBytes = recordBytes;
     this.#words = recordBytes >> 2;
-    let regionBytes = sys.roundUp(Math.min(MAX_REGION_BYTES, wantedRecords * recordBytes));
+    const chunks = Math.ceil((wantedRecords * recordBytes) / FIX_ALLOC_CHUNK);
+    let regionBytes = sys.roundUp(Math.min(MAX_REGION_BYTES, chunks * FIX_ALLOC_CHUNK));
     let region = sys.sysReserve(undefined, regionBytes);
     while (region === null && regionBytes > MIN_REGION_BYTES) {
       regionBytes = sys.roundUp(regionBytes / 2);
@@ -111,7 +112,8 @@ export class FixAlloc {
   verify(name: string): string[] {
     let free = 0;
     for (let r = this.#freeList; r !== 0; r = this.i32[r * this.#words] as number) {
-      if (r < 0 || r >= this.#used || ++free > this.#used) return [`${name}: broken free list at record ${r}`];
+      if (r < 0 || r >= this.#used || ++free > this.#used)
+        return [`${name}: broken free list at record ${r}`];
     }
     return [];
   }

@@ -40,14 +40,14 @@ export class MapBits {
     const chunks = Math.ceil(usedBytes / (this.#windows.wordBytes * 2) / BITMAP_CHUNK);
     const wanted = this.#sys.roundUp(chunks * BITMAP_CHUNK);
     if (wanted <= this.mappedBytes) return;
-    this.#sys.sysMap(this.#windows.arenaStart - wanted, wanted - this.mappedBytes, this.#reserved);
+    this.#sys.sysMap(this.#windows.arenaStart - wanted, wanted - this.mappedBytes, this.#reserved, true);
     this.mappedBytes = wanted;
   }
 
   /** Takes back the last `map`, which found `before` bytes mapped. */
   unmapTo(before: number): void {
     if (this.mappedBytes === before) return;
-    this.#sys.sysUnmap(this.#windows.arenaStart - this.mappedBytes, this.mappedBytes - before, this.#reserved);
+    this.#sys.sysFault(this.#windows.arenaStart - this.mappedBytes, this.mappedBytes - before);
     this.mappedBytes = before;
   }
 

@@ -39,7 +39,13 @@ export class MCache {
   readonly #sizes: Int32Array;
   readonly #transfer: Int32Array;
 
-  constructor(records: FixAlloc, record: number, windows: Windows, central: readonly MCentral[], classes: SizeClasses) {
+  constructor(
+    records: FixAlloc,
+    record: number,
+    windows: Windows,
+    central: readonly MCentral[],
+    classes: SizeClasses,
+  ) {
     const { buffer, byteOffset } = records.recordArrays(record);
     const n = classes.count;
     this.heads = new Float64Array(buffer, byteOffset, n);
@@ -76,7 +82,8 @@ export class MCache {
     const allocated = 1 << ((b >> m.wordShift) & m.wordMask);
     const boundary = allocated << m.boundaryShift;
     const word = bits[bitIndex] as number;
-    if ((word & (allocated | boundary)) !== boundary || b !== rest || (b & 7) !== 0) throw m.brokenList(address);
+    if ((word & (allocated | boundary)) !== boundary || b !== rest || (b & 7) !== 0)
+      throw m.brokenList(address);
     bits[bitIndex] = noPointers ? word | allocated : (word | allocated) & ~boundary;
 
     const left = (this.nlist[sizeclass] as number) - 1;
@@ -92,7 +99,8 @@ export class MCache {
       const doubles = m.f64[w] as Float64Array;
       this.heads[sizeclass] = doubles[b >> 3] as number;
       doubles[b >> 3] = 0;
-      if (zeroed && size > 8 && ((words[i + 2] as number) | (words[i + 3] as number)) !== 0) m.clear(w, b, size);
+      if (zeroed && size > 8 && ((words[i + 2] as number) | (words[i + 3] as number)) !== 0)
+        m.clear(w, b, size);
     } else {
       const unit = words[i] as number;
       this.heads[sizeclass] = unit === 0 ? 0 : m.arenaStart + (unit - 1) * 8;
@@ -125,6 +133,12 @@ export class MCache {
     this.cachedBytes += size;
     if (nlist >= MaxMCacheListLen) this.#releaseN(sizeclass, this.#transfer[sizeclass] as number);
     if (this.cachedBytes >= MaxMCacheSize) this.#scavenge();
+  }
+
+  /** Takes an alloc and a free of the class out of the counts: a block that was never handed out. */
+  uncount(sizeclass: number): void {
+    this.nmalloc[sizeclass] = (this.nmalloc[sizeclass] as number) - 1;
+    this.nfree[sizeclass] = (this.nfree[sizeclass] as number) - 1;
   }
 
   /** MCache_ReleaseAll: every object back to the central lists. */

@@ -69,7 +69,9 @@ export class MCentral {
     const s = this.#heap.lookup(address - arena.arenaStart);
     const first = spans.freelist(s);
     if (s === 0 || spans.ref(s) === 0) {
-      throw new LazyShadowError('ERR_CORRUPT', 'MCentral_Free - invalid free. Please report this.', { address });
+      throw new LazyShadowError('ERR_CORRUPT', 'MCentral_Free - invalid free. Please report this.', {
+        address,
+      });
     }
     if (first === 0) {
       spans.remove(s);

@@ -7,8 +7,8 @@
  */
 import { LazyShadowError } from '../native/errors.js';
 import type { Arena } from './arena.js';
-import { type MSpans, MSpanDead, MSpanFree, MSpanInUse } from './mspan.js';
 import type { SizeClasses } from './msize.js';
+import { MSpanDead, MSpanFree, MSpanInUse, type MSpans } from './mspan.js';
 import type { RaceHooks } from './race-hooks.js';
 import type { Sys } from './sys.js';
 import type { Windows } from './windows.js';
@@ -280,9 +280,13 @@ export class MHeap {
   }
 
   #noRecord(): 0 {
-    this.arena.lastFailure = new LazyShadowError('ERR_OUT_OF_MEMORY', 'runtime: no memory for a span record.', {
-      verb: 'sysAlloc',
-    });
+    this.arena.lastFailure = new LazyShadowError(
+      'ERR_OUT_OF_MEMORY',
+      'runtime: no memory for a span record.',
+      {
+        verb: 'sysAlloc',
+      },
+    );
     return 0;
   }
 }

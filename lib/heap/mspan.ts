@@ -124,6 +124,9 @@ export class MSpans {
   state(span: number): MSpanState {
     return this.i32[span * WORDS + STATE] as MSpanState;
   }
+  isInUse(span: number): boolean {
+    return this.i32[span * WORDS + STATE] === MSpanInUse;
+  }
   setState(span: number, state: MSpanState): void {
     this.i32[span * WORDS + STATE] = state;
   }

@@ -6,7 +6,7 @@
  * process nor the heap alive.
  */
 import { LazyShadowError } from '../native/errors.js';
-import { type MHeap, MaxMHeapList } from './mheap.js';
+import { MaxMHeapList, type MHeap } from './mheap.js';
 
 /** Go's period and age: looked at every minute, given back when unused for five. */
 export const SCAVENGE_PERIOD_MS = 60_000;

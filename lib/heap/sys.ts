@@ -22,7 +22,8 @@ export interface SysReservation {
   /** Contents become undefined or zero; the memory stays committed. */
   purge(address: number, sizeBytes: number): void;
   release(): void;
-  stats(): { readonly committedBytes: number; readonly osCommittedBytes: number; readonly residentBytes: number };
+  committedRanges(): readonly { readonly address: number; readonly sizeBytes: number }[];
+  stats(): { readonly osCommittedBytes: number; readonly residentBytes: number };
 }
 
 /** What the heap needs of lib/native. A test may bring a simpler one, or one that runs out. */
@@ -87,6 +88,9 @@ export function thisPlatform(): SysPlatformName {
 /** The bytes that sysReserve tries at the hint when it only checks. */
 const CHECK_BYTES = 64 * 1024;
 
+/** What sysMap reserves at a time where sysReserve only checked: small against `ulimit -v`, large against 1 MiB. */
+const UNRESERVED_STEP_BYTES = 64 * 2 ** 20;
+
 /** Step at which the 32-bit form looks for room: the coarsest allocation granularity, Windows'. */
 const PLACE_STEP_BYTES = 64 * 1024;
 
@@ -106,7 +110,8 @@ export interface AddressWindow {
 
 function isRefusal(error: unknown): boolean {
   return (
-    error instanceof LazyShadowError && (error.code === 'ERR_OUT_OF_MEMORY' || error.code === 'ERR_ADDRESS_TAKEN')
+    error instanceof LazyShadowError &&
+    (error.code === 'ERR_OUT_OF_MEMORY' || error.code === 'ERR_ADDRESS_TAKEN')
   );
 }
 
@@ -152,37 +157,11 @@ export class Sys {
   /**
    * Memory at [address, address + sizeBytes), zero. Go ends the program if there is none, here it throws.
    * @throws LazyShadowError ERR_OUT_OF_MEMORY, or ERR_ADDRESS_TAKEN: the address space conflict of an unreserved
-   * region that something else has been mapped into.
+   * region that something else has been mapped into. `growsDown`: the next range will end where this one begins.
    */
-  sysMap(address: number, sizeBytes: number, reserved: boolean): void {
-    if (reserved) {
-      this.#commit(address, sizeBytes);
-      return;
-    }
-    let piece: SysReservation;
-    try {
-      piece = this.os.reserve(sizeBytes, { address, exact: true });
-    } catch (error) {
-      if (!(error instanceof LazyShadowError) || error.code !== 'ERR_ADDRESS_TAKEN') throw error;
-      throw new LazyShadowError(
-        'ERR_ADDRESS_TAKEN',
-        `runtime: address space conflict: map(${formatAddress(address)}): something else has been mapped there since the heap was made. Give the heap another hint, or make it earlier.`,
-        { verb: 'sysMap', address, sizeBytes, osCode: error.osCode, cause: error },
-      );
-    }
-    try {
-      piece.commit(address, sizeBytes);
-    } catch (error) {
-      piece.release();
-      throw error;
-    }
-    this.#add(piece);
-  }
-
-  /** Takes back what sysMap did for exactly this range. */
-  sysUnmap(address: number, sizeBytes: number, reserved: boolean): void {
-    if (reserved) this.sysFault(address, sizeBytes);
-    else this.sysFree(address);
+  sysMap(address: number, sizeBytes: number, reserved: boolean, growsDown = false): void {
+    if (!reserved) this.#reserveThere(address, sizeBytes, growsDown);
+    this.#commit(address, sizeBytes);
   }
 
   /** Zeroed memory wherever the operating system likes; null if there is none. */
@@ -220,7 +199,7 @@ export class Sys {
     });
   }
 
-  /** Gives the whole of what `sysAlloc`, `sysReserve` or an unreserved `sysMap` made at `address` back. */
+  /** Gives the whole of what `sysAlloc` or `sysReserve` made at `address` back. */
   sysFree(address: number): void {
     const index = this.#indexOf(address);
     const piece = this.#pieces[index];
@@ -237,7 +216,8 @@ export class Sys {
 
   #reserveAt(address: number, sizeBytes: number): SysReservation | null {
     const { within } = this;
-    if (within && (address < within.address || address + sizeBytes > within.address + within.sizeBytes)) return null;
+    if (within && (address < within.address || address + sizeBytes > within.address + within.sizeBytes))
+      return null;
     return this.#try(sizeBytes, { address, exact: true });
   }
 
@@ -262,6 +242,39 @@ export class Sys {
       }
     }
     return null;
+  }
+
+  /**
+   * Address space for sysMap in a region that sysReserve only checked, exactly there. More than is asked if it is
+   * free, so that a large heap has few reservations; just what is asked if not.
+   */
+  #reserveThere(address: number, sizeBytes: number, growsDown: boolean): void {
+    let from = address;
+    let to = address + sizeBytes;
+    for (let piece = this.#pieceOrNone(from); piece && from < to; piece = this.#pieceOrNone(from)) {
+      from = piece.address + piece.sizeBytes;
+    }
+    for (let piece = this.#pieceOrNone(to - 1); piece && from < to; piece = this.#pieceOrNone(to - 1)) {
+      to = piece.address;
+    }
+    if (from >= to) return;
+    const more = UNRESERVED_STEP_BYTES - (to - from);
+    const generous =
+      more <= 0 ? null : this.#reserveAt(growsDown ? from - more : from, UNRESERVED_STEP_BYTES);
+    if (generous !== null) {
+      this.#add(generous);
+      return;
+    }
+    try {
+      this.#add(this.os.reserve(to - from, { address: from, exact: true }));
+    } catch (error) {
+      if (!(error instanceof LazyShadowError) || error.code !== 'ERR_ADDRESS_TAKEN') throw error;
+      throw new LazyShadowError(
+        'ERR_ADDRESS_TAKEN',
+        `runtime: address space conflict: map(${formatAddress(from)}): something else has been mapped there since the heap was made. Give the heap another hint, or make it earlier.`,
+        { verb: 'sysMap', address: from, sizeBytes: to - from, osCode: error.osCode, cause: error },
+      );
+    }
   }
 
   /** Commits a range of reserved address space; all of it or nothing. */
@@ -299,9 +312,14 @@ export class Sys {
     return low - 1;
   }
 
-  #pieceAt(address: number): SysReservation {
+  #pieceOrNone(address: number): SysReservation | undefined {
     const piece = this.#pieces[this.#indexOf(address)];
-    if (piece === undefined || address >= piece.address + piece.sizeBytes) throw this.#noPiece('sys', address);
+    return piece === undefined || address >= piece.address + piece.sizeBytes ? undefined : piece;
+  }
+
+  #pieceAt(address: number): SysReservation {
+    const piece = this.#pieceOrNone(address);
+    if (piece === undefined) throw this.#noPiece('sys', address);
     return piece;
   }
 
