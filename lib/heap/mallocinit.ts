@@ -180,7 +180,7 @@ export function mallocinit(options: HeapOptions, seams: HeapSeams): HeapParts {
           verb: 'Heap',
         });
       }
-      caches.push(new MCache(cacheRecords, record, heap.windows, central, classes));
+      caches.push(new MCache(cacheRecords, record, heap, central));
     }
     return {
       heap,

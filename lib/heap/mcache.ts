@@ -1,16 +1,22 @@
 /**
  * Go's MCache (mcache.c): one for each logical processor, a list of free objects for each size class.
  *
- * Its arrays lie in a FixAlloc record, so allocating and freeing touches no object of V8's heap. Where Go counts
- * bytes and objects at every step, only the count of a class is kept: everything else in MemStats follows from it.
+ * The objects are linked through their own memory, the counts lie in a FixAlloc record: allocating and freeing makes
+ * nothing on V8's heap.
  *
- * Invariants: nlist[c] objects are linked from heads[c], each of class c, free, and zero but for its link if its
- * second word is zero; `cachedBytes` is their size together; nlistmin[c] ≤ nlist[c].
+ * Invariants: nlist objects of a class are linked from its head, each free, and zero but for its link if its second
+ * word is zero; `cachedBytes` is their size together; nlistmin ≤ nlist; nmalloc = moved + nfree − nlist.
  */
 import type { FixAlloc } from './fixalloc.js';
+import type { MapBits } from './mapbits.js';
 import type { MCentral } from './mcentral.js';
+import type { MHeap } from './mheap.js';
 import type { SizeClasses } from './msize.js';
-import { PER_STRIDE, STRIDE_BYTES, type Windows } from './windows.js';
+import type { Windows } from './windows.js';
+import * as layout from './windows.js';
+
+// Own constants: V8 folds these, and loads imported ones from their module each time.
+const { PER_STRIDE, STRIDE_BYTES, STRIDE_MASK, WIDE_BIT_TOP } = layout;
 
 /** MaxMCacheListLen: a list this long gives a batch back. */
 const MaxMCacheListLen = 256;
@@ -18,45 +24,77 @@ const MaxMCacheListLen = 256;
 /** MaxMCacheSize: a cache of this many bytes gives half of what it did not need back. */
 const MaxMCacheSize = 2 * 2 ** 20;
 
-/** Bytes of a cache's record: a head, two counters, two lengths for each class. */
+/** Doubles of a class in a cache's record: what Go keeps in local_by_size. */
+const PER_CLASS = 2;
+/** Objects freed into the list before the last purge of the list's own count. */
+const NFREE = 0;
+/** Objects that came from the central list, less those that went back. */
+const MOVED = 1;
+
+/** MCacheList: the free objects of one class. An object, because V8 reads its fields faster than an array. */
+class MCacheList {
+  /** First object, 0 if there is none. */
+  head: number;
+  nlist = 0;
+  /** Fewest objects since the cache last looked what it does not need. */
+  nlistmin = 0;
+  /** Objects freed since the last purge. */
+  nfree = 0;
+  /** Bytes of an object. */
+  readonly size: number;
+
+  constructor(size: number) {
+    this.size = size;
+    // A fraction first: V8 then keeps a double here and never has to change its mind.
+    this.head = 0.5;
+    this.head = 0;
+  }
+}
+
+/** From here on TypedArray.fill is faster than a loop of stores: its call costs as much as 64 of them. */
+const FILL_FROM_DOUBLES = 64;
+
+/** Bytes of a cache's record. */
 export function mcacheBytes(classes: SizeClasses): number {
-  return classes.count * (3 * 8 + 2 * 4);
+  return classes.count * PER_CLASS * 8;
 }
 
 export class MCache {
-  /** First object of each list, 0 if empty. */
-  readonly heads: Float64Array;
-  /** Objects ever allocated and freed through this cache, by class. */
-  readonly nmalloc: Float64Array;
-  readonly nfree: Float64Array;
-  readonly nlist: Int32Array;
-  readonly nlistmin: Int32Array;
-  /** Bytes of the objects in the lists: c->size. */
+  /** Bytes of the objects in the lists: Go's c->size. */
   cachedBytes = 0;
-
-  readonly #windows: Windows;
+  private readonly lists: MCacheList[];
+  readonly #counts: Float64Array;
+  private readonly windows: Windows;
+  readonly #bits: MapBits;
   readonly #central: readonly MCentral[];
-  readonly #sizes: Int32Array;
   readonly #transfer: Int32Array;
 
-  constructor(
-    records: FixAlloc,
-    record: number,
-    windows: Windows,
-    central: readonly MCentral[],
-    classes: SizeClasses,
-  ) {
+  constructor(records: FixAlloc, record: number, heap: MHeap, central: readonly MCentral[]) {
     const { buffer, byteOffset } = records.recordArrays(record);
-    const n = classes.count;
-    this.heads = new Float64Array(buffer, byteOffset, n);
-    this.nmalloc = new Float64Array(buffer, byteOffset + n * 8, n);
-    this.nfree = new Float64Array(buffer, byteOffset + n * 16, n);
-    this.nlist = new Int32Array(buffer, byteOffset + n * 24, n);
-    this.nlistmin = new Int32Array(buffer, byteOffset + n * 28, n);
-    this.#windows = windows;
+    const { classes } = heap;
+    this.lists = Array.from(classes.classToSize, (size) => new MCacheList(size));
+    this.#counts = new Float64Array(buffer, byteOffset, classes.count * PER_CLASS);
+    this.windows = heap.windows;
+    this.#bits = heap.arena.bits;
     this.#central = central;
-    this.#sizes = classes.classToSize;
     this.#transfer = classes.classToTransferCount;
+  }
+
+  /** First object of a list, how many it has, and the fewest it had. */
+  list(sizeclass: number): { readonly head: number; readonly nlist: number; readonly nlistmin: number } {
+    return this.lists[sizeclass] as MCacheList;
+  }
+  /** Objects ever allocated and freed through this cache. */
+  nmalloc(sizeclass: number): number {
+    const moved = this.#counts[sizeclass * PER_CLASS + MOVED] as number;
+    return moved + this.nfree(sizeclass) - this.list(sizeclass).nlist;
+  }
+  /** Purges the list's own count first, so that it stays a small integer. */
+  nfree(sizeclass: number): number {
+    const list = this.lists[sizeclass] as MCacheList;
+    this.#count(sizeclass, NFREE, list.nfree);
+    list.nfree = 0;
+    return this.#counts[sizeclass * PER_CLASS + NFREE] as number;
   }
 
   /**
@@ -64,125 +102,145 @@ export class MCache {
    * 0 if there is no memory.
    */
   alloc(sizeclass: number, zeroed: boolean, noPointers: boolean): number {
-    let address = this.heads[sizeclass] as number;
-    if (address === 0) {
-      if (!this.#refill(sizeclass)) return 0;
-      address = this.heads[sizeclass] as number;
-    }
-    const m = this.#windows;
-    const off = address - m.arenaStart;
+    const list = this.lists[sizeclass] as MCacheList;
+    if (list.head === 0 && !this.#refill(list, sizeclass)) return 0;
+    const address = list.head;
+    const m = this.windows;
     // A free list lies in memory that someone may have written to: nothing of it is believed unseen.
-    const size = this.#sizes[sizeclass] as number;
-    if (!(off >= 0 && off + size <= m.usedBytes)) throw m.brokenList(address);
-    const w = (off * PER_STRIDE) | 0;
-    const rest = off - w * STRIDE_BYTES;
-    const b = rest | 0;
-    const bits = m.bits[w] as Int32Array;
-    const bitIndex = m.bitTop - ((b >> m.bitShift) << m.bitStep);
-    const allocated = 1 << ((b >> m.wordShift) & m.wordMask);
-    const boundary = allocated << m.boundaryShift;
-    const word = bits[bitIndex] as number;
-    if ((word & (allocated | boundary)) !== boundary || b !== rest || (b & 7) !== 0)
-      throw m.brokenList(address);
-    bits[bitIndex] = noPointers ? word | allocated : (word | allocated) & ~boundary;
-
-    const left = (this.nlist[sizeclass] as number) - 1;
-    this.nlist[sizeclass] = left;
-    if (left < (this.nlistmin[sizeclass] as number)) this.nlistmin[sizeclass] = left;
-    this.cachedBytes -= size;
-    this.nmalloc[sizeclass] = (this.nmalloc[sizeclass] as number) + 1;
-
+    if (!m.isFreeBlock(address)) throw m.brokenList(address);
+    this.#bits.markallocated(address, noPointers);
+    list.head = m.link(address);
+    m.setLink(address, 0);
+    list.nlist--;
+    if (list.nlist < list.nlistmin) list.nlistmin = list.nlist;
+    this.cachedBytes -= list.size;
     // The object is zero but for the link, unless its second word says otherwise.
-    const words = m.i32[w] as Int32Array;
-    const i = b >> 2;
-    if (m.wordBytes === 8) {
-      const doubles = m.f64[w] as Float64Array;
-      this.heads[sizeclass] = doubles[b >> 3] as number;
-      doubles[b >> 3] = 0;
-      if (zeroed && size > 8 && ((words[i + 2] as number) | (words[i + 3] as number)) !== 0)
-        m.clear(w, b, size);
-    } else {
-      const unit = words[i] as number;
-      this.heads[sizeclass] = unit === 0 ? 0 : m.arenaStart + (unit - 1) * 8;
-      words[i] = 0;
-      if (zeroed && (words[i + 1] as number) !== 0) m.clear(w, b, size);
-    }
+    if (zeroed && m.needsZero(address, list.size)) m.memclr(address, list.size);
     return address;
   }
 
   /**
-   * MCache_Free of a block whose bitmap says that it is free again, at byte b of stride w. The mark in the second
-   * word says that it needs zeroing.
+   * The same for what malloc nearly always wants, a zero object in the 64-bit form: each step once, the constants of
+   * windows.ts in place. 0 if the list is empty: then ask `alloc`.
    */
-  free(address: number, w: number, b: number, sizeclass: number): void {
-    const m = this.#windows;
-    const words = m.i32[w] as Int32Array;
-    const size = this.#sizes[sizeclass] as number;
-    const head = this.heads[sizeclass] as number;
-    if (m.wordBytes === 8) {
-      (m.f64[w] as Float64Array)[b >> 3] = head;
-      if (size > 8) words[(b >> 2) + 2] = 1;
-    } else {
-      words[b >> 2] = head === 0 ? 0 : (head - m.arenaStart) / 8 + 1;
-      words[(b >> 2) + 1] = 1;
-    }
-    this.heads[sizeclass] = address;
-    this.nfree[sizeclass] = (this.nfree[sizeclass] as number) + 1;
-    const nlist = (this.nlist[sizeclass] as number) + 1;
-    this.nlist[sizeclass] = nlist;
-    this.cachedBytes += size;
-    if (nlist >= MaxMCacheListLen) this.#releaseN(sizeclass, this.#transfer[sizeclass] as number);
-    if (this.cachedBytes >= MaxMCacheSize) this.#scavenge();
+  allocFast(sizeclass: number): number {
+    const list = this.lists[sizeclass] as MCacheList;
+    const address = list.head;
+    if (address === 0) return 0;
+    const m = this.windows;
+    const off = address - m.arenaStart;
+    const w = (off * PER_STRIDE) | 0;
+    const b = (off | 0) & STRIDE_MASK;
+    const size = list.size;
+    if (!(off >= 0 && off + size <= m.usedBytes && w * STRIDE_BYTES + b === off)) throw m.brokenList(address);
+    const bits = m.bits[w] as Int32Array;
+    const bitIndex = WIDE_BIT_TOP - ((b >> 7) << 1);
+    const allocated = 0x0001_0001 << ((b >> 3) & 15); // with its boundary bit
+    const word = bits[bitIndex] as number;
+    if ((word & allocated) >>> 16 === 0 || (word & allocated & 0xffff) !== 0) throw m.brokenList(address);
+    bits[bitIndex] = word ^ allocated;
+
+    const doubles = m.f64[w] as Float64Array;
+    const i = b >> 3;
+    list.head = doubles[i] as number;
+    doubles[i] = 0;
+    const nlist = list.nlist - 1;
+    list.nlist = nlist;
+    if (nlist < list.nlistmin) list.nlistmin = nlist;
+    this.cachedBytes -= size;
+    if (size > 8 && doubles[i + 1] !== 0) clearDoubles(doubles, i + 1, i + (size >> 3));
+    return address;
+  }
+
+  /**
+   * MCache_Free of a block whose bitmap says that it is free again. The mark in the second word says that it needs
+   * zeroing.
+   */
+  free(address: number, sizeclass: number): void {
+    const list = this.lists[sizeclass] as MCacheList;
+    const m = this.windows;
+    m.setLink(address, list.head);
+    m.setNeedsZero(address, list.size);
+    list.head = address;
+    list.nfree++;
+    list.nlist++;
+    this.cachedBytes += list.size;
+    if (list.nlist >= MaxMCacheListLen || this.cachedBytes >= MaxMCacheSize) this.#tooMuch(list, sizeclass);
+  }
+
+  /** The same in the 64-bit form, for a block at byte b of stride w. */
+  freeFast(address: number, w: number, b: number, sizeclass: number): void {
+    const list = this.lists[sizeclass] as MCacheList;
+    const doubles = this.windows.f64[w] as Float64Array;
+    const i = b >> 3;
+    doubles[i] = list.head;
+    list.head = address;
+    if (sizeclass > 1) doubles[i + 1] = 1; // class 1 has 8 bytes, and so no second word
+    list.nfree++;
+    this.cachedBytes += list.size;
+    if (++list.nlist >= MaxMCacheListLen || this.cachedBytes >= MaxMCacheSize) this.#tooMuch(list, sizeclass);
   }
 
   /** Takes an alloc and a free of the class out of the counts: a block that was never handed out. */
   uncount(sizeclass: number): void {
-    this.nmalloc[sizeclass] = (this.nmalloc[sizeclass] as number) - 1;
-    this.nfree[sizeclass] = (this.nfree[sizeclass] as number) - 1;
+    this.#count(sizeclass, NFREE, -1);
   }
 
   /** MCache_ReleaseAll: every object back to the central lists. */
   releaseAll(): void {
-    for (let c = 1; c < this.nlist.length; c++) {
-      this.#releaseN(c, this.nlist[c] as number);
-      this.nlistmin[c] = 0;
-    }
+    for (const [c, list] of this.lists.entries()) this.#releaseN(list, c, list.nlist);
   }
 
-  #refill(sizeclass: number): boolean {
-    const n = (this.#central[sizeclass] as MCentral).allocList(
-      this.#transfer[sizeclass] as number,
-      this.heads,
-      sizeclass,
-    );
-    this.nlist[sizeclass] = n;
-    this.cachedBytes += n * (this.#sizes[sizeclass] as number);
-    return n > 0;
+  #count(sizeclass: number, field: number, by: number): void {
+    const at = sizeclass * PER_CLASS + field;
+    this.#counts[at] = (this.#counts[at] as number) + by;
+  }
+
+  #refill(list: MCacheList, sizeclass: number): boolean {
+    const n = (this.#central[sizeclass] as MCentral).allocList(this.#transfer[sizeclass] as number);
+    if (n === 0) return false;
+    list.head = (this.#central[sizeclass] as MCentral).first;
+    list.nlist += n;
+    this.#count(sizeclass, MOVED, n);
+    this.cachedBytes += n * list.size;
+    return true;
   }
 
   /** Gives the first n objects of a list back. */
-  #releaseN(sizeclass: number, n: number): void {
-    const m = this.#windows;
+  #releaseN(list: MCacheList, sizeclass: number, n: number): void {
+    const m = this.windows;
     const central = this.#central[sizeclass] as MCentral;
     for (let i = 0; i < n; i++) {
-      const address = this.heads[sizeclass] as number;
+      const address = list.head;
       if (!m.isFreeBlock(address)) throw m.brokenList(address);
-      this.heads[sizeclass] = m.link(address);
-      this.nlist[sizeclass] = (this.nlist[sizeclass] as number) - 1;
-      this.cachedBytes -= this.#sizes[sizeclass] as number;
+      list.head = m.link(address);
+      list.nlist--;
+      this.#count(sizeclass, MOVED, -1);
+      this.cachedBytes -= list.size;
       central.free(address);
     }
-    if ((this.nlist[sizeclass] as number) < (this.nlistmin[sizeclass] as number)) {
-      this.nlistmin[sizeclass] = this.nlist[sizeclass] as number;
-    }
+    if (list.nlist < list.nlistmin) list.nlistmin = list.nlist;
+  }
+
+  #tooMuch(list: MCacheList, sizeclass: number): void {
+    if (list.nlist >= MaxMCacheListLen) this.#releaseN(list, sizeclass, this.#transfer[sizeclass] as number);
+    if (this.cachedBytes >= MaxMCacheSize) this.#scavenge();
   }
 
   /** Moves half of what no list has needed since the last time towards the central lists. */
   #scavenge(): void {
-    for (let c = 1; c < this.nlist.length; c++) {
-      const unneeded = this.nlistmin[c] as number;
-      if (unneeded > 0) this.#releaseN(c, unneeded > 1 ? unneeded >> 1 : 1);
-      this.nlistmin[c] = this.nlist[c] as number;
+    for (const [c, list] of this.lists.entries()) {
+      const unneeded = list.nlistmin;
+      if (unneeded > 0) this.#releaseN(list, c, unneeded > 1 ? unneeded >> 1 : 1);
+      list.nlistmin = list.nlist;
     }
   }
+}
+
+function clearDoubles(doubles: Float64Array, from: number, to: number): void {
+  if (to - from >= FILL_FROM_DOUBLES) {
+    doubles.fill(0, from, to);
+    return;
+  }
+  for (let i = from; i < to; i++) doubles[i] = 0;
 }

@@ -13,6 +13,8 @@ export class MCentral {
   readonly empty: number;
   /** Objects in the spans' free lists. */
   nfree = 0;
+  /** First of the objects that the last allocList took. */
+  first = 0;
   readonly #heap: MHeap;
   readonly #size: number;
 
@@ -25,10 +27,10 @@ export class MCentral {
   }
 
   /**
-   * MCentral_AllocList: moves up to n free objects into `list` of a cache, linked, and returns how many; 0 if
-   * there is no memory.
+   * MCentral_AllocList: takes up to n free objects, linked from `first`, and returns how many; 0 if there is no
+   * memory.
    */
-  allocList(n: number, heads: Float64Array, list: number): number {
+  allocList(n: number): number {
     const { spans, windows } = this.#heap;
     if (spans.isEmpty(this.nonempty) && !this.#grow()) return 0;
     let moved = 0;
@@ -47,7 +49,7 @@ export class MCentral {
         next = windows.link(at);
         run++;
       }
-      if (last === 0) heads[list] = first;
+      if (last === 0) this.first = first;
       else windows.setLink(last, first);
       windows.setLink(at, 0);
       last = at;

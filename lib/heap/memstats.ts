@@ -70,8 +70,8 @@ export function memStats(
     let nmalloc = 0;
     let nfree = 0;
     for (const cache of caches) {
-      nmalloc += cache.nmalloc[c] as number;
-      nfree += cache.nfree[c] as number;
+      nmalloc += cache.nmalloc(c);
+      nfree += cache.nfree(c);
     }
     bySize.push({ Size: size, Mallocs: nmalloc, Frees: nfree });
     mallocs += nmalloc;

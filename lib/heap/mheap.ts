@@ -146,7 +146,7 @@ export class MHeap {
     spans.setRef(s, 0);
     spans.setFreelist(s, 0);
     spans.setLimit(s, windows.pageAddress(start + npages));
-    for (let n = 0; n < npages; n++) windows.setSpanAt(start + n, s);
+    for (let n = 0; n < npages; n++) windows.setSpanAt(start + n, s, sizeclass);
     return s;
   }
 

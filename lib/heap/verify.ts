@@ -243,18 +243,15 @@ class Verifier {
     for (const cache of caches) {
       let bytes = 0;
       for (let c = 1; c < classes.count; c++) {
-        const nlist = cache.nlist[c] as number;
+        const { head, nlist, nlistmin } = cache.list(c);
         let count = 0;
-        for (let v = cache.heads[c] as number; v !== 0 && count <= nlist; v = windows.link(v)) {
+        for (let v = head; v !== 0 && count <= nlist; v = windows.link(v)) {
           this.#freeObject(v, c);
           if (!windows.isFreeBlock(v)) break;
           count++;
         }
         this.#equal(`cache: nlist of class ${c}`, nlist, count);
-        this.#check(
-          (cache.nlistmin[c] as number) <= nlist,
-          () => `cache: nlistmin of class ${c} is more than nlist`,
-        );
+        this.#check(nlistmin <= nlist, () => `cache: nlistmin of class ${c} is more than nlist`);
         bytes += count * (classes.classToSize[c] as number);
         this.#cached += count;
       }

@@ -20,11 +20,20 @@ import type { OsMemory } from './sys.js';
 
 export const STRIDE_SHIFT = 29;
 export const STRIDE_BYTES = 2 ** STRIDE_SHIFT;
+/** Takes the stride's byte out of an address, rounded down to 8: a block's address survives it, others do not. */
+export const STRIDE_MASK = STRIDE_BYTES - 8;
 /** Exact, so that multiplying by it divides. */
 export const PER_STRIDE = 2 ** -STRIDE_SHIFT;
 
-/** Below this a loop of stores is faster than TypedArray.fill (measured: 40 ns of call). */
-const FILL_FROM_BYTES = 512;
+/** `bitTop` of the 64-bit form, for code that has no time to look. */
+export const WIDE_BIT_TOP = STRIDE_BYTES / 16 / 4 - 2;
+
+/**
+ * A page's entry is span << 7 | class: free() needs only the class, and 7 bits hold 67 of them. 24 bits are left for
+ * the span's number: FixAlloc's largest region has that many records of 64 bytes.
+ */
+const PAGE_CLASS_BITS = 7;
+export const PAGE_CLASS_MASK = (1 << PAGE_CLASS_BITS) - 1;
 
 /** Bytes of a machine word: 8 in the 64-bit form, 4 in the 32-bit form. */
 export type WordBytes = 4 | 8;
@@ -36,7 +45,7 @@ export class Windows {
   /** Bytes between arenaStart and arenaUsed. */
   usedBytes = 0;
 
-  /** By stride: the memory in 32-bit words and in doubles, the bitmap, the page map (span numbers, 0 is none). */
+  /** By stride: the memory in 32-bit words and in doubles, the bitmap, the page map (PAGE_CLASS_BITS). */
   readonly i32: Int32Array[] = [];
   readonly f64: Float64Array[] = [];
   readonly bits: Int32Array[] = [];
@@ -106,14 +115,24 @@ export class Windows {
 
   /** The span at a page counted from arenaStart, 0 if none; the page must be below arenaUsed or one beyond. */
   spanAt(page: number): number {
+    return this.#pageEntry(page) >>> PAGE_CLASS_BITS;
+  }
+
+  /** The size class of the objects at a page of a span in use, 0 if it is one large object. */
+  classAt(page: number): number {
+    return this.#pageEntry(page) & PAGE_CLASS_MASK;
+  }
+
+  setSpanAt(page: number, span: number, sizeclass = 0): void {
+    const perStride = STRIDE_SHIFT - this.pageShift;
+    const map = this.pages[page >> perStride] as Int32Array;
+    map[page & ((1 << perStride) - 1)] = (span << PAGE_CLASS_BITS) | sizeclass;
+  }
+
+  #pageEntry(page: number): number {
     const perStride = STRIDE_SHIFT - this.pageShift;
     const map = this.pages[page >> perStride];
     return map === undefined ? 0 : (map[page & ((1 << perStride) - 1)] as number);
-  }
-
-  setSpanAt(page: number, span: number): void {
-    const perStride = STRIDE_SHIFT - this.pageShift;
-    (this.pages[page >> perStride] as Int32Array)[page & ((1 << perStride) - 1)] = span;
   }
 
   pageAddress(page: number): number {
@@ -138,6 +157,26 @@ export class Windows {
     else (this.i32[w] as Int32Array)[b >> 2] = next === 0 ? 0 : (next - this.arenaStart) / 8 + 1;
   }
 
+  /** Whether the second word of a free object says that it is not zero. */
+  needsZero(address: number, sizeBytes: number): boolean {
+    if (sizeBytes <= this.wordBytes) return false;
+    const off = address - this.arenaStart;
+    const w = Math.floor(off * PER_STRIDE);
+    const b = off - w * STRIDE_BYTES;
+    if (this.wordBytes === 8) return (this.f64[w] as Float64Array)[(b >> 3) + 1] !== 0;
+    return (this.i32[w] as Int32Array)[(b >> 2) + 1] !== 0;
+  }
+
+  /** Marks a free object so: in its second word, if it has one. */
+  setNeedsZero(address: number, sizeBytes: number): void {
+    if (sizeBytes <= this.wordBytes) return;
+    const off = address - this.arenaStart;
+    const w = Math.floor(off * PER_STRIDE);
+    const b = off - w * STRIDE_BYTES;
+    if (this.wordBytes === 8) (this.f64[w] as Float64Array)[(b >> 3) + 1] = 1;
+    else (this.i32[w] as Int32Array)[(b >> 2) + 1] = 1;
+  }
+
   /** Zeroes memory of the heap; address and size are multiples of 8. */
   memclr(address: number, sizeBytes: number): void {
     let off = address - this.arenaStart;
@@ -146,20 +185,9 @@ export class Windows {
       const w = Math.floor(off * PER_STRIDE);
       const b = off - w * STRIDE_BYTES;
       const size = Math.min(end - off, STRIDE_BYTES - b);
-      this.clear(w, b, size);
+      (this.f64[w] as Float64Array).fill(0, b >> 3, (b + size) >> 3);
       off += size;
     }
-  }
-
-  /** Zeroes bytes [b, b + sizeBytes) of a stride's window. */
-  clear(w: number, b: number, sizeBytes: number): void {
-    const words = this.f64[w] as Float64Array;
-    const end = (b + sizeBytes) >> 3;
-    if (sizeBytes >= FILL_FROM_BYTES) {
-      words.fill(0, b >> 3, end);
-      return;
-    }
-    for (let i = b >> 3; i < end; i++) words[i] = 0;
   }
 
   /** Whether `address` is the start of a block that the bitmap knows as free: what a free list may hold. */
