@@ -1,0 +1,212 @@
+/**
+ * Reads a recording as a stream: header, then events in batches, then the symbol text.
+ *
+ * Every event is checked (lib/trace/validate.ts) before anyone sees it, so whoever replays a recording may trust it.
+ * A recording of any size is read in the memory of one batch, one chunk of the source and the symbol text.
+ *
+ *     const reader = await TraceReader.open('program.trc.gz');
+ *     for await (const { words, count } of reader.batches()) …   // 8 words an event, as lib/trace/format.ts draws them
+ *     const symbols = await reader.symbols();                    // also checks the end of the recording
+ *     await reader.close();
+ *
+ * Invariant: what is wrong with a recording is one LazyShadowError, ERR_BAD_TRACE, that names the file, the event or
+ * the byte, and what was expected.
+ */
+import { Readable } from 'node:stream';
+import { LazyShadowError } from '../native/errors.js';
+import { badTrace } from './errors.js';
+import {
+  EVENT_BYTES,
+  EVENT_WORDS,
+  eventOffset,
+  HEADER,
+  HEADER_BYTES,
+  MAGIC,
+  type TraceHeader,
+  VERSION,
+} from './format.js';
+import { type ByteSource, inputName, openSource, type TraceInput } from './source.js';
+import { type SymbolTable, SymbolTableBuilder } from './symbols.js';
+import { EventValidator } from './validate.js';
+
+/** Some events in a row, each checked. */
+export interface EventBatch {
+  /** Number of the first in the recording, from 0. */
+  readonly firstEvent: number;
+  readonly count: number;
+  /** 8 little-endian 32-bit words an event, exactly count × 8 long. Valid until the next batch is asked for. */
+  readonly words: Int32Array;
+}
+
+/** Events in a batch: 2 MiB, which a core's second-level cache holds. */
+const BATCH_EVENTS = 64 * 1024;
+const SYMBOL_CHUNK_BYTES = 256 * 1024;
+
+export class TraceReader {
+  /** What messages call the recording: its path, `standard input`, `stream` or `recording in memory`. */
+  readonly name: string;
+  readonly header: TraceHeader;
+  readonly #source: ByteSource;
+  /** How far the one pass over the source has come. */
+  #state: 'at events' | 'in events' | 'at symbols' | 'closed' = 'at events';
+  #symbols: Promise<SymbolTable> | undefined;
+
+  private constructor(name: string, header: TraceHeader, source: ByteSource) {
+    this.name = name;
+    this.header = header;
+    this.#source = source;
+  }
+
+  /**
+   * Opens a recording and reads its header. The reader owns the source from here on: {@link close} closes it.
+   * @param source a path, `-` for standard input, the bytes themselves, or a stream of bytes; each may be gzip
+   * @throws LazyShadowError ERR_INVALID_ARGUMENT: none of these; ERR_BAD_TRACE: it cannot be read, or its header is wrong
+   */
+  static async open(source: TraceInput): Promise<TraceReader> {
+    if (typeof source !== 'string' && !(source instanceof Uint8Array) && !(source instanceof Readable))
+      throw new LazyShadowError(
+        'ERR_INVALID_ARGUMENT',
+        `a recording is opened from ${source === null ? 'null' : typeof source}, expected a path, '-', bytes or a stream. Give one of these.`,
+        { verb: 'readTrace' },
+      );
+    const name = inputName(source);
+    const bytes = await openSource(source, name);
+    try {
+      return new TraceReader(name, await readHeader(bytes, name), bytes);
+    } catch (error) {
+      await bytes.close();
+      throw error;
+    }
+  }
+
+  /**
+   * The events, in order, in batches of up to 65 536. May be asked for once.
+   * @throws LazyShadowError ERR_BAD_TRACE: the first event that is wrong, or an end before the last; the batches
+   * before it were given. ERR_INVALID_USE: asked for a second time, or closed.
+   */
+  async *batches(): AsyncIterableIterator<EventBatch> {
+    if (this.#state !== 'at events') throw this.#misuse('batches are read once, from an open reader');
+    this.#state = 'in events';
+    const { eventCount } = this.header;
+    const validator = new EventValidator();
+    const buffer = new Int32Array(Math.min(eventCount, BATCH_EVENTS) * EVENT_WORDS);
+    for (let firstEvent = 0; firstEvent < eventCount; firstEvent += BATCH_EVENTS) {
+      const count = Math.min(eventCount - firstEvent, BATCH_EVENTS);
+      const words = await this.#nextWords(buffer, firstEvent, count);
+      const wrong = validator.check(words, count);
+      if (wrong >= 0)
+        throw badTrace(this.name, `event ${firstEvent + wrong}`, validator.explain(words, wrong));
+      yield { firstEvent, count, words };
+      // Closing while a batch is held must not end in a read from a closed source.
+      if (this.#state !== 'in events') throw this.#misuse('batches are read from an open reader');
+    }
+    this.#state = 'at symbols';
+  }
+
+  /**
+   * The symbols, whose text is read and checked to the end of the recording. Asking again gives the same table.
+   *
+   * After the batches; for a plain file, or for plain bytes, at any time.
+   * @throws LazyShadowError ERR_BAD_TRACE: text that is not what the header promises, or a line that is wrong;
+   * ERR_INVALID_USE: asked of a stream before its events were read, or closed
+   */
+  async symbols(): Promise<SymbolTable> {
+    if (this.#symbols === undefined) {
+      const seekable = this.#source.sizeBytes !== undefined;
+      if (this.#state === 'closed' || (!seekable && this.#state !== 'at symbols'))
+        throw this.#misuse('symbols are read after the events, from an open reader');
+      this.#symbols = this.#readSymbols(seekable);
+    }
+    return this.#symbols;
+  }
+
+  /** Closes the file or stream. Harmless when closed already. */
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    await this.#source.close();
+  }
+
+  /** The next `count` events, in place if the source has them aligned in memory, else in `buffer`. */
+  async #nextWords(buffer: Int32Array, firstEvent: number, count: number): Promise<Int32Array> {
+    const byteLength = count * EVENT_BYTES;
+    const inPlace = this.#source.view(byteLength);
+    if (inPlace !== undefined && inPlace.byteOffset % Int32Array.BYTES_PER_ELEMENT === 0)
+      return new Int32Array(inPlace.buffer, inPlace.byteOffset, count * EVENT_WORDS);
+    const words = buffer.subarray(0, count * EVENT_WORDS);
+    const target = new Uint8Array(words.buffer, 0, byteLength);
+    if (inPlace !== undefined) target.set(inPlace);
+    const length = inPlace === undefined ? await this.#source.read(target) : byteLength;
+    if (length < byteLength)
+      throw badTrace(
+        this.name,
+        `event ${firstEvent + Math.floor(length / EVENT_BYTES)}`,
+        `the recording ends at byte ${eventOffset(firstEvent) + length}, expected ${this.header.eventCount} events up to byte ${this.header.symbolOffset}`,
+      );
+    return words;
+  }
+
+  async #readSymbols(seekable: boolean): Promise<SymbolTable> {
+    const { symbolOffset, pcCount } = this.header;
+    const source = this.#source;
+    const builder = new SymbolTableBuilder(this.name, pcCount);
+    const chunk = new Uint8Array(SYMBOL_CHUNK_BYTES);
+    for (let position = symbolOffset; ; position += chunk.length) {
+      const length = seekable ? await source.readAt(chunk, position) : await source.read(chunk);
+      builder.push(chunk.subarray(0, length));
+      if (length < chunk.length) return builder.finish();
+    }
+  }
+
+  #misuse(expected: string): LazyShadowError {
+    const state = this.#state === 'closed' ? 'closed' : `in the state "${this.#state}"`;
+    return new LazyShadowError(
+      'ERR_INVALID_USE',
+      `${this.name}: the reader is ${state}; ${expected}. Open the recording again.`,
+      { verb: 'readTrace' },
+    );
+  }
+}
+
+/** Reads and checks the first 64 bytes. */
+async function readHeader(source: ByteSource, name: string): Promise<TraceHeader> {
+  const bytes = Buffer.alloc(HEADER_BYTES);
+  const length = await source.read(bytes);
+  if (length === 0)
+    throw badTrace(name, '', `the recording is empty, expected a header of ${HEADER_BYTES} bytes`);
+  const magic = bytes.toString('latin1', HEADER.magic, Math.min(length, MAGIC.length));
+  if (magic !== MAGIC)
+    throw badTrace(
+      name,
+      `byte ${HEADER.magic}`,
+      `the magic is ${JSON.stringify(magic)}, expected "${MAGIC}"`,
+    );
+  if (length < HEADER_BYTES)
+    throw badTrace(name, `byte ${length}`, `the recording ends, expected a header of ${HEADER_BYTES} bytes`);
+  const field = (offset: number) => bytes.readUInt32LE(offset + 4) * 2 ** 32 + bytes.readUInt32LE(offset);
+  const version = field(HEADER.version);
+  if (version !== VERSION)
+    throw badTrace(name, `byte ${HEADER.version}`, `the version is ${version}, expected ${VERSION}`);
+  const eventCount = field(HEADER.eventCount);
+  const symbolOffset = field(HEADER.symbolOffset);
+  const pcCount = field(HEADER.pcCount);
+  if (symbolOffset !== eventOffset(eventCount) || !Number.isSafeInteger(symbolOffset))
+    throw badTrace(
+      name,
+      `byte ${HEADER.symbolOffset}`,
+      `the symbol text begins at ${symbolOffset}, expected ${eventOffset(eventCount)} after ${eventCount} events`,
+    );
+  if (!Number.isSafeInteger(pcCount))
+    throw badTrace(
+      name,
+      `byte ${HEADER.pcCount}`,
+      `${pcCount} lines of symbol text, expected fewer than 2^53`,
+    );
+  if (source.sizeBytes !== undefined && source.sizeBytes < symbolOffset)
+    throw badTrace(
+      name,
+      `byte ${source.sizeBytes}`,
+      `the recording ends, expected ${eventCount} events up to byte ${symbolOffset}`,
+    );
+  return { version, eventCount, symbolOffset, pcCount };
+}
