@@ -8,7 +8,7 @@
  * Invariants: record 0 is nil; `inUse` + free + never used = committed records; a record comes back zeroed.
  */
 import { LazyShadowError } from '../native/errors.js';
-import type { Sys } from './sys.js';
+import type { Sys, WindowSet } from './sys.js';
 
 /** FixAllocChunk: what is asked of the system at a time, rounded up to its pages. */
 const FIX_ALLOC_CHUNK = 16 * 1024;
@@ -30,6 +30,7 @@ export class FixAlloc {
 
   readonly #sys: Sys;
   readonly #address: number;
+  readonly #windows: WindowSet;
   readonly #buffer: ArrayBuffer;
   readonly #words: number;
   #sysBytes = 0;
@@ -58,7 +59,8 @@ export class FixAlloc {
     }
     this.#address = region.address;
     this.maxRecords = Math.floor(regionBytes / recordBytes);
-    this.#buffer = sys.os.openWindow(region.address, regionBytes);
+    this.#windows = sys.os.newWindows();
+    this.#buffer = this.#windows.open(region.address, regionBytes);
     this.i32 = new Int32Array(this.#buffer);
     this.f64 = new Float64Array(this.#buffer);
     this.#used = 1 + fixedRecords;
@@ -120,7 +122,7 @@ export class FixAlloc {
 
   /** Detaches the arrays. The memory itself goes with `Sys.releaseAll`. */
   close(): void {
-    this.#sys.os.closeWindow(this.#buffer);
+    this.#windows.close();
   }
 
   #grow(): boolean {

@@ -16,7 +16,7 @@ import type { MHeap } from './mheap.js';
 import { MaxSmallSize } from './msize.js';
 import { scavenge, startScavenger } from './scavenger.js';
 import { type HeapParts, type HeapReport, verifyHeap } from './verify.js';
-import { Views } from './views.js';
+import { MAX_WINDOW_BYTES as MAX_VIEW_BYTES, Views } from './views.js';
 import type { Windows } from './windows.js';
 import * as layout from './windows.js';
 
@@ -229,6 +229,13 @@ export class Heap {
       throw new LazyShadowError(
         'ERR_OUT_OF_RANGE',
         `bytes: ${size} bytes at ${formatAddress(start)} reach beyond their block of ${block.sizeBytes} bytes at ${formatAddress(block.base)}. Ask for less.`,
+        { verb: 'bytes', address: start, sizeBytes: size },
+      );
+    }
+    if (size > MAX_VIEW_BYTES) {
+      throw new LazyShadowError(
+        'ERR_UNSUPPORTED',
+        `bytes: a view has at most ${MAX_VIEW_BYTES} bytes. Take several.`,
         { verb: 'bytes', address: start, sizeBytes: size },
       );
     }

@@ -4,17 +4,22 @@
 import { addon } from '../native/addon.js';
 import { guarded } from '../native/failures.js';
 import { Reservation } from '../native/reservation.js';
+import { newWindows } from '../native/system.js';
 import type { OsMemory } from './sys.js';
 
 /** Real memory. @throws LazyShadowError ERR_ADDON_MISSING */
 export function nativeMemory(): OsMemory {
-  const native = addon();
-  const { pageSizeBytes, allocationGranularityBytes } = native.geometry();
+  const { pageSizeBytes, allocationGranularityBytes } = addon().geometry();
   return {
     pageSizeBytes,
     allocationGranularityBytes,
     reserve: (sizeBytes, options) => Reservation.reserve(sizeBytes, options),
-    openWindow: (address, sizeBytes) => guarded('openWindow', () => native.openWindow(address, sizeBytes)),
-    closeWindow: (window) => native.closeWindow(window),
+    newWindows: () => {
+      const windows = newWindows();
+      return {
+        open: (address, sizeBytes) => guarded('openWindow', () => windows.open(address, sizeBytes)),
+        close: () => windows.close(),
+      };
+    },
   };
 }

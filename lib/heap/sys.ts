@@ -26,15 +26,23 @@ export interface SysReservation {
   stats(): { readonly osCommittedBytes: number; readonly residentBytes: number };
 }
 
+/**
+ * Buffers of at most 1 GiB each, over any memory, committed or not: never given to the public but over allocated
+ * blocks. `close` detaches all of them.
+ */
+export interface WindowSet {
+  open(address: number, sizeBytes: number): ArrayBuffer;
+  close(): void;
+}
+
 /** What the heap needs of lib/native. A test may bring a simpler one, or one that runs out. */
 export interface OsMemory {
   reserve(
     sizeBytes: number,
     options?: { readonly address?: number; readonly exact?: boolean },
   ): SysReservation;
-  /** A view of at most 1 GiB that may span memory that is not committed: never given to the public. */
-  openWindow(address: number, sizeBytes: number): ArrayBuffer;
-  closeWindow(window: ArrayBuffer): void;
+  /** An empty set of windows. */
+  newWindows(): WindowSet;
   readonly pageSizeBytes: number;
   readonly allocationGranularityBytes: number;
 }

@@ -5,10 +5,10 @@
  * freed: nobody can write to a free list. While a buffer lives, so does the memory behind it, even if the heap was
  * dropped without release().
  */
-import type { OsMemory } from './sys.js';
+import type { OsMemory, WindowSet } from './sys.js';
 
 /** Longest window that lib/native opens. */
-const MAX_WINDOW_BYTES = 2 ** 30;
+export const MAX_WINDOW_BYTES = 2 ** 30;
 
 /** From a buffer to whatever holds its memory. */
 const keptAlive = new WeakMap<ArrayBuffer, object>();
@@ -16,7 +16,7 @@ const keptAlive = new WeakMap<ArrayBuffer, object>();
 export class Views {
   readonly #os: OsMemory;
   readonly #memory: object;
-  readonly #byBlock = new Map<number, ArrayBuffer[]>();
+  readonly #byBlock = new Map<number, { readonly windows: WindowSet; whole: ArrayBuffer | undefined }>();
 
   /** `memory` is kept alive as long as any buffer. */
   constructor(os: OsMemory, memory: object) {
@@ -31,25 +31,26 @@ export class Views {
 
   /** Bytes [address, address + sizeBytes) of the allocated block [block, block + blockBytes). */
   open(block: number, blockBytes: number, address: number, sizeBytes: number): Uint8Array {
-    const buffers = this.#byBlock.get(block) ?? [];
-    const whole = blockBytes <= MAX_WINDOW_BYTES;
-    let buffer = whole ? buffers.find((b) => b.byteLength === blockBytes) : undefined;
-    if (buffer === undefined) {
-      buffer = whole ? this.#os.openWindow(block, blockBytes) : this.#os.openWindow(address, sizeBytes);
+    const seen = this.#byBlock.get(block) ?? { windows: this.#os.newWindows(), whole: undefined };
+    const fits = blockBytes <= MAX_WINDOW_BYTES;
+    let buffer = seen.whole;
+    if (buffer === undefined || buffer.byteLength === 0) {
+      buffer = fits ? seen.windows.open(block, blockBytes) : seen.windows.open(address, sizeBytes);
+      if (fits) seen.whole = buffer;
       keptAlive.set(buffer, this.#memory);
-      buffers.push(buffer);
-      this.#byBlock.set(block, buffers);
+      this.#byBlock.set(block, seen);
     }
-    return new Uint8Array(buffer, whole ? address - block : 0, sizeBytes);
+    return new Uint8Array(buffer, fits ? address - block : 0, sizeBytes);
   }
 
   /** Detaches the buffers of a block. */
   close(block: number): void {
-    for (const buffer of this.#byBlock.get(block) ?? []) this.#os.closeWindow(buffer);
+    this.#byBlock.get(block)?.windows.close();
     this.#byBlock.delete(block);
   }
 
   closeAll(): void {
-    for (const block of [...this.#byBlock.keys()]) this.close(block);
+    for (const { windows } of this.#byBlock.values()) windows.close();
+    this.#byBlock.clear();
   }
 }

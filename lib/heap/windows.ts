@@ -16,7 +16,7 @@
  */
 import { formatAddress, LazyShadowError } from '../native/errors.js';
 import { MaxSmallSize } from './msize.js';
-import type { OsMemory } from './sys.js';
+import type { OsMemory, WindowSet } from './sys.js';
 
 export const STRIDE_SHIFT = 29;
 export const STRIDE_BYTES = 2 ** STRIDE_SHIFT;
@@ -62,11 +62,10 @@ export class Windows {
   /** Bytes of bitmap for a stride: 4 bits for each word. */
   readonly bitmapBytesPerStride: number;
 
-  readonly #os: OsMemory;
-  #buffers: ArrayBuffer[] = [];
+  readonly #set: WindowSet;
 
   constructor(os: OsMemory, arenaStart: number, wordBytes: WordBytes, pageShift: number) {
-    this.#os = os;
+    this.#set = os.newWindows();
     this.arenaStart = arenaStart;
     this.wordBytes = wordBytes;
     this.pageShift = pageShift;
@@ -88,18 +87,11 @@ export class Windows {
       const w = this.i32.length;
       const base = this.arenaStart + w * STRIDE_BYTES;
       const pages = this.#pageMap();
-      const data = this.#os.openWindow(base, STRIDE_BYTES + MaxSmallSize);
-      let bitmap: ArrayBuffer;
-      try {
-        bitmap = this.#os.openWindow(
-          this.arenaStart - (w + 1) * this.bitmapBytesPerStride,
-          this.bitmapBytesPerStride,
-        );
-      } catch (error) {
-        this.#os.closeWindow(data);
-        throw error;
-      }
-      this.#buffers.push(data, bitmap);
+      const data = this.#set.open(base, STRIDE_BYTES + MaxSmallSize);
+      const bitmap = this.#set.open(
+        this.arenaStart - (w + 1) * this.bitmapBytesPerStride,
+        this.bitmapBytesPerStride,
+      );
       this.i32.push(new Int32Array(data));
       this.f64.push(new Float64Array(data));
       this.bits.push(new Int32Array(bitmap));
@@ -109,8 +101,7 @@ export class Windows {
 
   /** Detaches every array. */
   close(): void {
-    for (const buffer of this.#buffers) this.#os.closeWindow(buffer);
-    this.#buffers = [];
+    this.#set.close();
   }
 
   /** The span at a page counted from arenaStart, 0 if none; the page must be below arenaUsed or one beyond. */
