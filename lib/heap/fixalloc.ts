@@ -106,7 +106,10 @@ export class FixAlloc {
   }
 
   /** A view of one record, for owners that keep arrays in it. */
-  recordArrays(record: number): { readonly buffer: ArrayBuffer; readonly byteOffset: number } {
+  recordArrays(record: number): {
+    readonly buffer: ArrayBuffer;
+    readonly byteOffset: number;
+  } {
     return { buffer: this.#buffer, byteOffset: record * this.recordBytes };
   }
 

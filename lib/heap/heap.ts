@@ -52,16 +52,16 @@ export class Heap {
   readonly #parts: HeapParts;
   readonly #heap: MHeap;
   readonly #arena: Arena;
-  // Not #private: the fields that malloc and free read, because V8 (Node 20) is a fifth faster with plain ones.
-  private readonly windows: Windows;
+  // Not #private, and declared: malloc and free read these, and a field that is first undefined is no constant to V8.
+  declare private readonly windows: Windows;
   readonly #views: Views;
-  private readonly sizeToClass8: Uint8Array;
+  declare private readonly sizeToClass8: Uint8Array;
   readonly #stopScavenger: () => void;
-  private mcache: MCache;
+  declare private mcache: MCache;
   #proc = 0;
   #released = false;
   /** Whether malloc and free may go the short way: 64-bit form, no detector, not released. */
-  private plain: boolean;
+  declare private plain: boolean;
   /** Whether free need not look for views. */
   private unseen = true;
 
@@ -211,7 +211,12 @@ export class Heap {
     const sizeBytes =
       sizeclass === 0 ? spans.npages(s) * this.pageSizeBytes : (classes.classToSize[sizeclass] as number);
     const base = start + Math.floor((v - start) / sizeBytes) * sizeBytes;
-    return { base, sizeBytes, allocated: bits.isAllocated(base), noPointers: bits.isNoPointers(base) };
+    return {
+      base,
+      sizeBytes,
+      allocated: bits.isAllocated(base),
+      noPointers: bits.isNoPointers(base),
+    };
   }
 
   /**

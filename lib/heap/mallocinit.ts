@@ -73,7 +73,9 @@ const MAX_PROCS = 256;
 const MAPPING_BASE_32 = 0x5555_0000;
 
 function invalid(message: string): LazyShadowError {
-  return new LazyShadowError('ERR_INVALID_ARGUMENT', `Heap: ${message}`, { verb: 'Heap' });
+  return new LazyShadowError('ERR_INVALID_ARGUMENT', `Heap: ${message}`, {
+    verb: 'Heap',
+  });
 }
 
 function checkedOptions(options: HeapOptions, seams: HeapSeams) {

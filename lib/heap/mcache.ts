@@ -33,20 +33,18 @@ const MOVED = 1;
 
 /** MCacheList: the free objects of one class. An object, because V8 reads its fields faster than an array. */
 class MCacheList {
-  /** First object, 0 if there is none. */
-  head: number;
+  /** First object, 0 if there is none. Begins as a fraction: V8 then keeps a double here and never changes its mind. */
+  head = 0.5;
   nlist = 0;
   /** Fewest objects since the cache last looked what it does not need. */
   nlistmin = 0;
   /** Objects freed since the last purge. */
   nfree = 0;
   /** Bytes of an object. */
-  readonly size: number;
+  declare readonly size: number;
 
   constructor(size: number) {
     this.size = size;
-    // A fraction first: V8 then keeps a double here and never has to change its mind.
-    this.head = 0.5;
     this.head = 0;
   }
 }
@@ -62,9 +60,10 @@ export function mcacheBytes(classes: SizeClasses): number {
 export class MCache {
   /** Bytes of the objects in the lists: Go's c->size. */
   cachedBytes = 0;
-  private readonly lists: MCacheList[];
+  // declare: a field that is first undefined is no constant to V8, and no number either.
+  declare private readonly lists: MCacheList[];
   readonly #counts: Float64Array;
-  private readonly windows: Windows;
+  declare private readonly windows: Windows;
   readonly #bits: MapBits;
   readonly #central: readonly MCentral[];
   readonly #transfer: Int32Array;
@@ -81,7 +80,11 @@ export class MCache {
   }
 
   /** First object of a list, how many it has, and the fewest it had. */
-  list(sizeclass: number): { readonly head: number; readonly nlist: number; readonly nlistmin: number } {
+  list(sizeclass: number): {
+    readonly head: number;
+    readonly nlist: number;
+    readonly nlistmin: number;
+  } {
     return this.lists[sizeclass] as MCacheList;
   }
   /** Objects ever allocated and freed through this cache. */
@@ -135,10 +138,11 @@ export class MCache {
     if (!(off >= 0 && off + size <= m.usedBytes && w * STRIDE_BYTES + b === off)) throw m.brokenList(address);
     const bits = m.bits[w] as Int32Array;
     const bitIndex = WIDE_BIT_TOP - ((b >> 7) << 1);
-    const allocated = 0x0001_0001 << ((b >> 3) & 15); // with its boundary bit
+    const shift = (b >> 3) & 15;
     const word = bits[bitIndex] as number;
-    if ((word & allocated) >>> 16 === 0 || (word & allocated & 0xffff) !== 0) throw m.brokenList(address);
-    bits[bitIndex] = word ^ allocated;
+    const both = 0x0001_0001 << shift; // allocated and boundary
+    if ((word & both) !== 0x0001_0000 << shift) throw m.brokenList(address);
+    bits[bitIndex] = word ^ both;
 
     const doubles = m.f64[w] as Float64Array;
     const i = b >> 3;
@@ -148,7 +152,7 @@ export class MCache {
     list.nlist = nlist;
     if (nlist < list.nlistmin) list.nlistmin = nlist;
     this.cachedBytes -= size;
-    if (size > 8 && doubles[i + 1] !== 0) clearDoubles(doubles, i + 1, i + (size >> 3));
+    if (size > 8 && doubles[i + 1] !== 0) clear(doubles, i + 1, i + (size >> 3));
     return address;
   }
 
@@ -237,10 +241,7 @@ export class MCache {
   }
 }
 
-function clearDoubles(doubles: Float64Array, from: number, to: number): void {
-  if (to - from >= FILL_FROM_DOUBLES) {
-    doubles.fill(0, from, to);
-    return;
-  }
-  for (let i = from; i < to; i++) doubles[i] = 0;
+function clear(doubles: Float64Array, from: number, to: number): void {
+  if (to - from >= FILL_FROM_DOUBLES) doubles.fill(0, from, to);
+  else for (let i = from; i < to; i++) doubles[i] = 0;
 }

@@ -276,7 +276,10 @@ export class MHeap {
     const start = this.spans.start(s);
     const first = Math.ceil(start / unit) * unit;
     const end = Math.floor((start + this.spans.npages(s)) / unit) * unit;
-    return { address: this.windows.pageAddress(first), npages: Math.max(0, end - first) };
+    return {
+      address: this.windows.pageAddress(first),
+      npages: Math.max(0, end - first),
+    };
   }
 
   #noRecord(): 0 {
@@ -292,5 +295,7 @@ export class MHeap {
 }
 
 function corrupt(what: string): LazyShadowError {
-  return new LazyShadowError('ERR_CORRUPT', `${what}. Please report this.`, { verb: 'malloc' });
+  return new LazyShadowError('ERR_CORRUPT', `${what}. Please report this.`, {
+    verb: 'malloc',
+  });
 }

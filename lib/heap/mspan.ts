@@ -38,9 +38,10 @@ const UNUSEDSINCE = 6;
 const LIMIT = 7;
 
 export class MSpans {
-  readonly records: FixAlloc;
-  readonly i32: Int32Array;
-  readonly f64: Float64Array;
+  // declare: see heap.ts.
+  declare readonly records: FixAlloc;
+  declare readonly i32: Int32Array;
+  declare readonly f64: Float64Array;
   #heads = 0;
 
   /** `heads` records are list heads, as the sentinel spans that Go keeps inside MHeap and MCentral. */

@@ -22,8 +22,14 @@ export interface SysReservation {
   /** Contents become undefined or zero; the memory stays committed. */
   purge(address: number, sizeBytes: number): void;
   release(): void;
-  committedRanges(): readonly { readonly address: number; readonly sizeBytes: number }[];
-  stats(): { readonly osCommittedBytes: number; readonly residentBytes: number };
+  committedRanges(): readonly {
+    readonly address: number;
+    readonly sizeBytes: number;
+  }[];
+  stats(): {
+    readonly osCommittedBytes: number;
+    readonly residentBytes: number;
+  };
 }
 
 /**
@@ -280,7 +286,13 @@ export class Sys {
       throw new LazyShadowError(
         'ERR_ADDRESS_TAKEN',
         `runtime: address space conflict: map(${formatAddress(from)}): something else has been mapped there since the heap was made. Give the heap another hint, or make it earlier.`,
-        { verb: 'sysMap', address: from, sizeBytes: to - from, osCode: error.osCode, cause: error },
+        {
+          verb: 'sysMap',
+          address: from,
+          sizeBytes: to - from,
+          osCode: error.osCode,
+          cause: error,
+        },
       );
     }
   }
@@ -342,7 +354,7 @@ export class Sys {
     use: (piece: SysReservation, address: number, sizeBytes: number) => void,
   ): void {
     const end = address + sizeBytes;
-    for (let from = address; from < end; ) {
+    for (let from = address; from < end;) {
       const piece = this.#pieceAt(from);
       const size = Math.min(end, piece.address + piece.sizeBytes) - from;
       use(piece, from, size);

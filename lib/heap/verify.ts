@@ -90,7 +90,7 @@ class Verifier {
     let holes = 0;
     let previousFree = false;
     this.#equal('windows.usedBytes', windows.usedBytes, arena.arenaUsed - arena.arenaStart);
-    for (let p = 0; p < pages; ) {
+    for (let p = 0; p < pages;) {
       const s = windows.spanAt(p);
       if (s === 0) {
         holes++;
@@ -307,7 +307,11 @@ class Verifier {
   }
 
   /** MemStats against the reservations' own count, and that against the operating system's. */
-  #operatingSystem(): { committedBytes: number; osCommittedBytes: number; residentBytes: number } {
+  #operatingSystem(): {
+    committedBytes: number;
+    osCommittedBytes: number;
+    residentBytes: number;
+  } {
     const { heap, caches, cacheRecords, large } = this.#parts;
     const stats = memStats(heap, caches, cacheRecords, large);
     let committedBytes = 0;
@@ -327,7 +331,10 @@ class Verifier {
 }
 
 /** Checks a heap; the report, and what is wrong. */
-export function verifyHeap(parts: HeapParts): { report: HeapReport; problems: readonly string[] } {
+export function verifyHeap(parts: HeapParts): {
+  report: HeapReport;
+  problems: readonly string[];
+} {
   const verifier = new Verifier(parts);
   const report = verifier.run();
   return { report, problems: verifier.problems };

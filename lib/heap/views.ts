@@ -31,7 +31,10 @@ export class Views {
 
   /** Bytes [address, address + sizeBytes) of the allocated block [block, block + blockBytes). */
   open(block: number, blockBytes: number, address: number, sizeBytes: number): Uint8Array {
-    const seen = this.#byBlock.get(block) ?? { windows: this.#os.newWindows(), whole: undefined };
+    const seen = this.#byBlock.get(block) ?? {
+      windows: this.#os.newWindows(),
+      whole: undefined,
+    };
     const fits = blockBytes <= MAX_WINDOW_BYTES;
     let buffer = seen.whole;
     if (buffer === undefined || buffer.byteLength === 0) {

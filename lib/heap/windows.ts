@@ -39,9 +39,10 @@ export const PAGE_CLASS_MASK = (1 << PAGE_CLASS_BITS) - 1;
 export type WordBytes = 4 | 8;
 
 export class Windows {
-  readonly arenaStart: number;
-  readonly wordBytes: WordBytes;
-  readonly pageShift: number;
+  // declare: malloc and free read these, and a field that is first undefined is no constant to V8.
+  declare readonly arenaStart: number;
+  declare readonly wordBytes: WordBytes;
+  declare readonly pageShift: number;
   /** Bytes between arenaStart and arenaUsed. */
   usedBytes = 0;
 
@@ -53,14 +54,14 @@ export class Windows {
 
   // Where the bits of byte b of a stride are, see mapbits.ts: 32-bit word bitTop − ((b >> bitShift) << bitStep)
   // of the stride's bitmap, bit (b >> wordShift) & wordMask; the second bit of a pair is boundaryShift above.
-  readonly bitTop: number;
-  readonly bitShift: number;
-  readonly bitStep: number;
-  readonly wordShift: number;
-  readonly wordMask: number;
-  readonly boundaryShift: number;
+  declare readonly bitTop: number;
+  declare readonly bitShift: number;
+  declare readonly bitStep: number;
+  declare readonly wordShift: number;
+  declare readonly wordMask: number;
+  declare readonly boundaryShift: number;
   /** Bytes of bitmap for a stride: 4 bits for each word. */
-  readonly bitmapBytesPerStride: number;
+  declare readonly bitmapBytesPerStride: number;
 
   readonly #set: WindowSet;
 

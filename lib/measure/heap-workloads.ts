@@ -50,7 +50,7 @@ function* cacheFillsAndEmpties(subject: HeapSubject, heapBytes: number): Generat
   function* grow(upTo: number, from: number, to: number): Generator<number> {
     const start = held;
     const step = (upTo - start) / STEPS;
-    for (let mark = start + step; held < upTo; ) {
+    for (let mark = start + step; held < upTo;) {
       const sizeBytes = 64 + next(8 * 1024 - 64);
       const address = heap.malloc(sizeBytes);
       subject.access(address, sizeBytes);
@@ -111,7 +111,7 @@ function* treeBuilder(subject: HeapSubject, heapBytes: number): Generator<number
 /** Growth by objects of 1 to 16 MiB, each written to: what a program that reads large files does. */
 function* largeObjects(subject: HeapSubject, heapBytes: number): Generator<number> {
   const next = sameNumbers();
-  for (let held = 0; held < heapBytes; ) {
+  for (let held = 0; held < heapBytes;) {
     const sizeBytes = Math.min(heapBytes - held, (1 + next(16)) * 2 ** 20);
     fill(subject, subject.heap.malloc(sizeBytes), sizeBytes);
     held += sizeBytes;

@@ -30,9 +30,10 @@ describe.each(['64-bit', '32-bit'] as const)('the race runtime, %s form', (form)
   it('hears of memory after it and its bitmap are mapped, and before any of it is handed out', () => {
     const race = new RecordingRace();
     const os = new FaultyMemory();
-    let heap: Heap | undefined;
+    const made: { heap?: Heap } = {};
     race.whenCalled = (hook, address, sizeBytes) => {
-      if (hook !== 'racemapshadow' || heap === undefined) return;
+      if (hook !== 'racemapshadow' || made.heap === undefined) return;
+      const { heap } = made;
       const commits = os.calls.filter(({ verb }) => verb === 'commit');
       // The last thing committed is bitmap, which lies below the arena, if any was needed; the memory came before.
       const memory = commits.findLastIndex(
@@ -43,7 +44,8 @@ describe.each(['64-bit', '32-bit'] as const)('the race runtime, %s form', (form)
       expect(heap.arenaUsed).toBe(address + sizeBytes);
       expect(heap.mlookup(address)).toBeNull();
     };
-    heap = newHeap({ form, race }, os);
+    const heap = newHeap({ form, race }, os);
+    made.heap = heap;
     for (let i = 0; i < 200; i++) heap.malloc((i * 7919) % 300_000);
     expect(race.ranges('racemapshadow').length).toBeGreaterThan(5);
   });
