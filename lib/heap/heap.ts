@@ -60,6 +60,7 @@ export class Heap {
   declare private mcache: MCache;
   #proc = 0;
   #released = false;
+  #mallocing = false;
   /** Whether malloc and free may go the short way: 64-bit form, no detector, not released. */
   declare private plain: boolean;
   /** Whether free need not look for views. */
@@ -132,7 +133,10 @@ export class Heap {
 
   /** As malloc, with flags: FlagNoPointers, FlagNoZero. Those that speak to a collector have no meaning here. */
   mallocgc(size: number | bigint, flags: number): number {
-    this.#live('malloc');
+    return this.#alone('malloc', () => this.#mallocgc(size, flags));
+  }
+
+  #mallocgc(size: number | bigint, flags: number): number {
     const wanted = wholeNumber('malloc', 'size', size) || 1;
     if ((flags & ~(FlagNoPointers | FlagNoZero)) !== 0) {
       throw new LazyShadowError(
@@ -189,7 +193,7 @@ export class Heap {
         }
       }
     }
-    this.#freeSlow(address);
+    this.#freeAny(address);
   }
 
   /**
@@ -258,8 +262,9 @@ export class Heap {
 
   /** MCache_ReleaseAll of every processor: free objects go back to their spans, and empty spans to the page heap. */
   flushCaches(): void {
-    this.#live('flushCaches');
-    for (const cache of this.#parts.caches) cache.releaseAll();
+    this.#alone('flushCaches', () => {
+      for (const cache of this.#parts.caches) cache.releaseAll();
+    });
   }
 
   /**
@@ -269,12 +274,12 @@ export class Heap {
    */
   scavenge(): number {
     this.flushCaches();
-    return scavenge(this.#heap, 0);
+    return this.#alone('scavenge', () => scavenge(this.#heap, 0));
   }
 
   /** What the timer does: gives back what has been free for at least so long. */
   scavengeOld(unusedForMs: number): number {
-    return this.#released ? 0 : scavenge(this.#heap, unusedForMs);
+    return this.#released ? 0 : this.#alone('scavenge', () => scavenge(this.#heap, unusedForMs));
   }
 
   /**
@@ -294,6 +299,10 @@ export class Heap {
   /** Gives all memory back, shadow included, and detaches every view. Again is nothing. */
   release(): void {
     if (this.#released) return;
+    this.#alone('release', () => this.#release());
+  }
+
+  #release(): void {
     this.#released = true;
     this.plain = false;
     this.#stopScavenger();
@@ -320,8 +329,12 @@ export class Heap {
     return address;
   }
 
+  /** Out of free, where the function that is made here would cost every call. */
+  #freeAny(address: number | bigint): void {
+    this.#alone('free', () => this.#freeSlow(address));
+  }
+
   #freeSlow(address: number | bigint): void {
-    this.#live('free');
     const v = wholeNumber('free', 'address', address);
     if (v === 0) return;
     const block = this.mlookup(v);
@@ -372,6 +385,24 @@ export class Heap {
         cause,
       },
     );
+  }
+
+  /** Go's m->mallocing: race hooks are called in the middle of a step, and must not begin another. */
+  #alone<Result>(verb: string, step: () => Result): Result {
+    this.#live(verb);
+    if (this.#mallocing) {
+      throw new LazyShadowError(
+        'ERR_INVALID_USE',
+        `${verb}: malloc/free - deadlock: a race hook called the heap that called it. Do it after the hook.`,
+        { verb },
+      );
+    }
+    this.#mallocing = true;
+    try {
+      return step();
+    } finally {
+      this.#mallocing = false;
+    }
   }
 
   #live(verb: string): void {

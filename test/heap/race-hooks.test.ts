@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { Heap } from '../../lib/heap/heap.js';
 import type { HeapOptions } from '../../lib/heap/mallocinit.js';
-import { FaultyMemory, RecordingRace } from '../support/heap.js';
+import { codeOf, FaultyMemory, RecordingRace } from '../support/heap.js';
 
 const heaps: Heap[] = [];
 function newHeap(options: HeapOptions, os = new FaultyMemory()): Heap {
@@ -92,4 +92,28 @@ it('a released heap takes its shadow along', () => {
     address: arenaStart,
     sizeBytes: arenaUsed - arenaStart,
   });
+});
+
+it('a hook that calls the heap that called it is refused, and the heap goes on', () => {
+  const race = new RecordingRace();
+  const heap = newHeap({ race });
+  const block = heap.malloc(8);
+  const codes: string[] = [];
+  race.whenCalled = (hook, address) => {
+    for (const call of [
+      () => heap.malloc(8),
+      () => heap.free(block),
+      () => heap.scavenge(),
+      () => heap.flushCaches(),
+      () => heap.release(),
+    ]) {
+      codes.push(codeOf(call));
+    }
+    if (hook === 'racemapshadow') expect(heap.mlookup(address)).toBeNull();
+  };
+  heap.malloc(2 ** 21);
+  race.whenCalled = () => {};
+  expect(new Set(codes)).toEqual(new Set(['ERR_INVALID_USE']));
+  heap.free(block);
+  heap.verify();
 });
