@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Heap } from '../dist/esm/heap/heap.js';
+import { FlagNoZero, Heap } from '../dist/esm/heap/heap.js';
 
 const SIZES = [8, 16, 64, 128, 256, 1024, 4096];
 const PAIRS = 2_000_000;
@@ -106,6 +106,16 @@ function batches(size) {
     for (let j = 0; j < BATCH; j++) heap.free(batch[j]);
   }
 }
+/** Without zeroing: what the C library's malloc does. */
+function rawPairs(size) {
+  for (let i = 0; i < PAIRS; i++) heap.free(heap.mallocgc(size, FlagNoZero));
+}
+function rawBatches(size) {
+  for (let i = 0; i < PAIRS / BATCH; i++) {
+    for (let j = 0; j < BATCH; j++) batch[j] = heap.mallocgc(size, FlagNoZero);
+    for (let j = 0; j < BATCH; j++) heap.free(batch[j]);
+  }
+}
 function best(run, size) {
   let ns = Infinity;
   for (let round = 0; round < ROUNDS; round++) {
@@ -118,27 +128,28 @@ function best(run, size) {
 
 const number = (value) => (value === undefined ? '–' : value.toFixed(1)).padStart(9);
 const ratio = (own, other) => (other === undefined ? '–' : `${(own / other).toFixed(2)}×`).padStart(9);
-for (const [pattern, run] of [
-  ['pair', pairs],
-  ['batched', batches],
+for (const [pattern, run, runRaw] of [
+  ['pair', pairs, rawPairs],
+  ['batched', batches, rawBatches],
 ]) {
   console.log(
     `\n${pattern === 'pair' ? 'free(malloc(size))' : `${BATCH} mallocs, then ${BATCH} frees`}, ns a pair`,
   );
   console.log(
-    ['size', 'heap', 'malloc', 'calloc', 'Go', '/malloc', '/calloc', '/Go']
-      .map((word) => word.padStart(9))
+    ['size', 'heap', 'NoZero', 'malloc', 'calloc', 'Go', '/calloc', '/Go', 'NoZero/malloc']
+      .map((word) => word.padStart(Math.max(9, word.length + 2)))
       .join(''),
   );
   for (const size of SIZES) {
     const own = best(run, size);
+    const raw = best(runRaw, size);
     const malloc = c.malloc.get(size)?.[pattern];
     const calloc = c.calloc.get(size)?.[pattern];
-    const other = [malloc, calloc, go.get(size)];
+    const fromGo = go.get(size);
     console.log(
-      String(size).padStart(9) +
-        [own, ...other].map(number).join('') +
-        other.map((ns) => ratio(own, ns)).join(''),
+      [size, own, raw, malloc, calloc, fromGo]
+        .map((value, i) => (i === 0 ? String(value).padStart(9) : number(value)))
+        .join('') + [ratio(own, calloc), ratio(own, fromGo), ratio(raw, malloc).padStart(15)].join(''),
     );
   }
 }
@@ -147,4 +158,6 @@ batches(64);
 const perPair = Math.max(0, process.memoryUsage().heapUsed - usedBefore) / PAIRS;
 heap.release();
 console.log(`\nOn V8's heap: ${perPair.toFixed(2)} bytes a pair.`);
-console.log('The heap zeroes what it gives, as Go and calloc do, and malloc does not.');
+console.log(
+  'The heap zeroes what it gives, as Go and calloc do; with FlagNoZero it does not, nor does malloc.',
+);

@@ -28,6 +28,7 @@ const MAX_SMALL_SIZE = MaxSmallSize;
 export const FlagNoPointers = 1 << 0;
 /** Flag of mallocgc: the caller will write all of the block, so it need not be zero. */
 export const FlagNoZero = 1 << 3;
+const NO_ZERO = FlagNoZero;
 
 /** The block that an address is in: what mlookup finds. */
 export interface Block {
@@ -125,14 +126,28 @@ export class Heap {
    */
   malloc(size: number | bigint): number {
     if (this.plain && typeof size === 'number' && size >>> 0 === size && size <= MAX_SMALL_SIZE) {
-      const address = this.mcache.allocFast(this.sizeToClass8[(size + 7) >> 3] as number);
+      const address = this.mcache.allocFast(this.sizeToClass8[(size + 7) >> 3] as number, true);
       if (address !== 0) return address;
     }
-    return this.mallocgc(size, 0);
+    return this.#mallocAny(size, 0);
   }
 
   /** As malloc, with flags: FlagNoPointers, FlagNoZero. Those that speak to a collector have no meaning here. */
   mallocgc(size: number | bigint, flags: number): number {
+    if (
+      flags === NO_ZERO &&
+      this.plain &&
+      typeof size === 'number' &&
+      size >>> 0 === size &&
+      size <= MAX_SMALL_SIZE
+    ) {
+      const address = this.mcache.allocFast(this.sizeToClass8[(size + 7) >> 3] as number, false);
+      if (address !== 0) return address;
+    }
+    return this.#mallocAny(size, flags);
+  }
+
+  #mallocAny(size: number | bigint, flags: number): number {
     return this.#alone('malloc', () => this.#mallocgc(size, flags));
   }
 

@@ -123,10 +123,10 @@ export class MCache {
   }
 
   /**
-   * The same for what malloc nearly always wants, a zero object in the 64-bit form: each step once, the constants of
+   * The same for what malloc nearly always wants, an object that may hold pointers in the 64-bit form: each step once, the constants of
    * windows.ts in place. 0 if the list is empty: then ask `alloc`.
    */
-  allocFast(sizeclass: number): number {
+  allocFast(sizeclass: number, zeroed: boolean): number {
     const list = this.lists[sizeclass] as MCacheList;
     const address = list.head;
     if (address === 0) return 0;
@@ -152,7 +152,7 @@ export class MCache {
     list.nlist = nlist;
     if (nlist < list.nlistmin) list.nlistmin = nlist;
     this.cachedBytes -= size;
-    if (size > 8 && doubles[i + 1] !== 0) clear(doubles, i + 1, i + (size >> 3));
+    if (zeroed && size > 8 && doubles[i + 1] !== 0) clear(doubles, i + 1, i + (size >> 3));
     return address;
   }
 
