@@ -74,8 +74,9 @@ export interface ShadowMemory {
   touchShadow(segment: ShadowSegment, firstByte: number, byteLength: number): void;
   /** As touchShadow, for the metainfo window. */
   touchMetainfo(segment: ShadowSegment, firstByte: number, byteLength: number): void;
-  /** Tells of application memory whose shadow will be used: see `Shadow.mapShadow`. */
+  /** Tells of application memory whose shadow will be used, or no longer: see `Shadow.mapShadow`, `unmapShadow`. */
   mapShadow(address: number, sizeBytes: number): void;
+  unmapShadow(address: number, sizeBytes: number): void;
   /**
    * Makes the shadow (not the metainfo) of an application range read as zeros, giving large parts back to the
    * operating system where that is cheaper than writing; pages never touched cost nothing.

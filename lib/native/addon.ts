@@ -1,0 +1,169 @@
+/**
+ * The addon as TypeScript sees it, and the one place that loads it.
+ *
+ * Nothing outside lib/native and lib/shadow calls these; they take checked arguments and throw errors that
+ * `failures.ts` turns into {@link LazyShadowError}. All numbers are addresses and sizes in bytes unless named
+ * otherwise. The C++ side of each is in native/*_binding.cc.
+ */
+
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import bindings from 'bindings';
+import { LazyShadowError } from './errors.js';
+
+/** How a native reservation comes by its memory; native/reservation_binding.cc has the same numbers. */
+export const ReservationMode = { Anywhere: 0, Preferred: 1, Exact: 2, Attach: 3 } as const;
+
+/** What the operating system counts for one reservation or shadow, in bytes. */
+export interface MemoryStats {
+  /** Addresses that nothing else will be placed at. */
+  readonly reservedBytes: number;
+  /** What lazyshadow asked the system to commit. */
+  readonly committedBytes: number;
+  /** What the system itself counts as committed there. */
+  readonly osCommittedBytes: number;
+  /** What of it is in physical memory. */
+  readonly residentBytes: number;
+}
+
+/** A range of addresses. */
+export interface AddressRange {
+  readonly address: number;
+  readonly sizeBytes: number;
+}
+
+export interface NativeReservation {
+  readonly address: number;
+  readonly sizeBytes: number;
+  commit(address: number, sizeBytes: number): number;
+  decommit(address: number, sizeBytes: number): number;
+  purge(address: number, sizeBytes: number): void;
+  bytes(address: number, sizeBytes: number): ArrayBuffer;
+  committedRanges(): AddressRange[];
+  stats(): MemoryStats;
+  release(): void;
+}
+
+/** Where the bytes of one plane (shadow or metainfo) lie: at origin + (address / 8) * bytesPerGranule. */
+export interface NativePlane {
+  readonly bytesPerGranule: number;
+  readonly origin: number;
+  /** Index into the design's spans. */
+  readonly span: number;
+}
+
+export interface ShadowDesign {
+  /** 0 eager, 1 unreserved, 2 lazy, 3 touch. */
+  readonly policy: number;
+  readonly touchBlockBytes: number;
+  readonly description: string;
+  readonly spans: readonly AddressRange[];
+  readonly regions: readonly (AddressRange & { readonly planes: readonly NativePlane[] })[];
+}
+
+export interface NativeShadowMap {
+  readonly id: number;
+  readonly description: string;
+  mapShadow(address: number, sizeBytes: number): void;
+  unmapShadow(address: number, sizeBytes: number): void;
+  isMapped(address: number, sizeBytes: number): boolean;
+  touch(segment: number, plane: number, firstPage: number, pageCount: number): void;
+  discard(segment: number, plane: number, firstPage: number, pageCount: number): void;
+  openWindow(segment: number, plane: number): ArrayBuffer | undefined;
+  openPageStates(segment: number, plane: number): ArrayBuffer | undefined;
+  spans(): { wantedAddress: number; address: number; sizeBytes: number }[];
+  stats(): MemoryStats & { mappedBytes: number; mergedIslands: number; mergedBytes: number };
+  release(): void;
+}
+
+/** What the platform's memory is made of. */
+export interface Geometry {
+  /** Unit of commit and decommit. */
+  readonly pageSizeBytes: number;
+  /** Unit of the addresses at which reservations begin: the page size on Unix, 64 KiB on Windows. */
+  readonly allocationGranularityBytes: number;
+  /** No address at or above this can be mapped by a program. */
+  readonly addressEnd: number;
+  /** Separate pieces of committed memory from which on pieces are merged. */
+  readonly islandLimit: number;
+  /** Whether the system took the advice to keep reservations out of huge pages, and out of core files. */
+  readonly keptFromHugePages: boolean;
+  readonly keptFromDumps: boolean;
+}
+
+/** This process's memory, in bytes; one meaning on every platform. */
+export interface ProcessMemory {
+  /** Address space in use, reserved or committed: VIRT of `top`. */
+  readonly virtualBytes: number;
+  /** In physical memory now: RSS. */
+  readonly residentBytes: number;
+  /** In physical memory at most so far. */
+  readonly peakResidentBytes: number;
+  /** Charged against the machine's commit limit, touched or not; null on macOS, which has no such limit. */
+  readonly commitBytes: number | null;
+}
+
+/** The counters and limits of the machine, in bytes; null where there is no such thing or no limit. */
+export interface SystemCounters {
+  readonly physicalBytes: number;
+  readonly commitLimitBytes: number | null;
+  readonly commitTotalBytes: number | null;
+  /** Linux's vm.overcommit_memory: 0 heuristic, 1 always, 2 never beyond the limit. */
+  readonly overcommitMode: number | null;
+  /** `ulimit -v`, which counts reservations too. */
+  readonly virtualLimitBytes: number | null;
+  /** `ulimit -d`, which counts what is writable. */
+  readonly dataLimitBytes: number | null;
+  /** The tightest memory limit of the process's control groups, and what that group uses. */
+  readonly cgroupLimitBytes: number | null;
+  readonly cgroupUsageBytes: number | null;
+  /** Mappings that a process may have (Linux's vm.max_map_count), and that this one has. */
+  readonly maxMapCount: number | null;
+  readonly mapCount: number | null;
+  /** Linux: `always`, `madvise` or `never`. */
+  readonly transparentHugePages: string | null;
+}
+
+interface Addon {
+  Reservation: new (address: number, sizeBytes: number, mode: number) => NativeReservation;
+  ShadowMap: new (designOrId: ShadowDesign | number) => NativeShadowMap;
+  geometry(): Geometry;
+  processMemory(): ProcessMemory;
+  systemMemory(): SystemCounters;
+  firstMapping(address: number, sizeBytes: number): number | null;
+  openWindow(address: number, sizeBytes: number): ArrayBuffer;
+  closeWindow(buffer: ArrayBuffer): void;
+}
+
+/** The package's root. `bindings` finds the nearest package.json, which may be the one that marks dist/cjs. */
+function packageRoot(): string {
+  let root = bindings.getRoot(bindings.getFileName());
+  for (;;) {
+    const { name } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { name?: string };
+    if (name === 'lazyshadow') return root;
+    root = bindings.getRoot(dirname(root));
+  }
+}
+
+let loaded: Addon | undefined;
+
+/**
+ * The addon, loaded on first use, so that the library can be imported, and say what is missing, without it.
+ * @throws LazyShadowError ERR_ADDON_MISSING
+ */
+export function addon(): Addon {
+  if (loaded === undefined) {
+    try {
+      loaded = bindings({ bindings: 'lazyshadow', module_root: packageRoot() }) as Addon;
+    } catch (cause) {
+      throw new LazyShadowError(
+        'ERR_ADDON_MISSING',
+        `there is no native addon for ${process.platform}-${process.arch} that this Node (${process.version}) can load. ` +
+          'To build it, install Python 3, make and a C++17 compiler (on Windows: Visual Studio Build Tools), then run ' +
+          '`npm rebuild lazyshadow`.',
+        { verb: 'load', cause },
+      );
+    }
+  }
+  return loaded;
+}

@@ -1,0 +1,371 @@
+/**
+ * Shadow memory of a program, mapped under one of four policies.
+ *
+ * What a caller tells (`mapShadow`: this application memory is in use) and asks is here; cells are written through
+ * the segments of segment.ts, by code in lib/ only.
+ *
+ * Invariant: whatever the policy, the same calls give the same answers and the same shadow contents; only `stats`
+ * and the failures of the operating system differ.
+ */
+
+import { addon, type MemoryStats, type NativePlane, type NativeShadowMap } from '../native/addon.js';
+import { checkedAddress, checkedSize, oneOf, requireAddressable, wholeNumber } from '../native/arguments.js';
+import { formatAddress, LazyShadowError } from '../native/errors.js';
+import { guarded, publicError } from '../native/failures.js';
+import {
+  type AddressSpan,
+  checkedLayout,
+  DEFAULT_LAYOUT,
+  type Layout,
+  layoutByName,
+  METAINFO_BYTES_PER_GRANULE,
+  metainfoSpan,
+  shadowSpan,
+  withHeapBytes,
+} from './layouts.js';
+import { DEFAULT_POLICY, POLICIES, type Policy } from './policies.js';
+import { GRANULE_BYTES, type ShadowMemory } from './segment.js';
+import { ShadowWindows } from './windows.js';
+
+/** What a shadow is made of. */
+export interface ShadowOptions {
+  /** The name of a built-in layout (see `LAYOUT_NAMES`), or a layout of one's own. Default `node-x4`. */
+  readonly layout?: string | Layout;
+  /** Default `lazy`. */
+  readonly policy?: Policy;
+  /** Cuts the layout's last application range, the heap, to this size, and reserves shadow for no more than that. */
+  readonly heapBytes?: number;
+  /** Under `touch`: bytes that are committed at once, a power of two from the page size to 1 GiB. Default a page. */
+  readonly touchBlockBytes?: number;
+}
+
+/** What is mapped, reserved, committed and resident of a shadow, metainfo included, in bytes. */
+export interface ShadowStats extends MemoryStats {
+  /** Application memory whose shadow is mapped. */
+  readonly mappedBytes: number;
+  /** Isolated commits that were joined to a neighbour because the system's mappings ran short … */
+  readonly mergedIslands: number;
+  /** … and what was committed only for that. */
+  readonly mergedBytes: number;
+}
+
+/** One stretch of addresses that a shadow lies in. */
+export interface ShadowSpan {
+  readonly plane: 'shadow' | 'metainfo';
+  /** Where the layout wants it. */
+  readonly wantedAddress: number;
+  /** Where it is. */
+  readonly address: number;
+  readonly sizeBytes: number;
+}
+
+const MAX_TOUCH_BLOCK_BYTES = 2 ** 30; // a segment's window at multiplier 4
+
+interface Plane {
+  readonly plane: 'shadow' | 'metainfo';
+  readonly bytesPerGranule: number;
+  readonly base: number;
+  readonly wholeSpan: AddressSpan | undefined;
+  readonly spanOf: (range: AddressSpan) => AddressSpan;
+}
+
+function planesOf(layout: Layout): Plane[] {
+  const { shadow, metainfo } = layout;
+  const planes: Plane[] = [
+    {
+      plane: 'shadow',
+      bytesPerGranule: GRANULE_BYTES * shadow.multiplier,
+      base: shadow.base,
+      wholeSpan: shadow.span,
+      spanOf: (range) => shadowSpan(layout, range),
+    },
+  ];
+  if (metainfo) {
+    planes.push({
+      plane: 'metainfo',
+      bytesPerGranule: METAINFO_BYTES_PER_GRANULE,
+      base: metainfo.base,
+      wholeSpan: metainfo.span,
+      spanOf: (range) => metainfoSpan(layout, range) ?? range,
+    });
+  }
+  return planes;
+}
+
+/** The address arithmetic of a layout, and the spans of addresses it needs, in whole allocation units. */
+function designOf(layout: Layout, allocationGranularityBytes: number) {
+  const spans: { plane: 'shadow' | 'metainfo'; address: number; sizeBytes: number }[] = [];
+  const addSpan = (plane: 'shadow' | 'metainfo', { start, end }: AddressSpan): number => {
+    const unit = allocationGranularityBytes;
+    const address = Math.floor(start / unit) * unit;
+    return spans.push({ plane, address, sizeBytes: Math.ceil(end / unit) * unit - address }) - 1;
+  };
+  const planes = planesOf(layout);
+  const whole = planes.map(({ plane, wholeSpan }) => wholeSpan && addSpan(plane, wholeSpan));
+  const regions = layout.application.map((range) => ({
+    address: range.start,
+    sizeBytes: range.end - range.start,
+    planes: planes.map(({ plane, bytesPerGranule, base, spanOf }, i): NativePlane => {
+      return { bytesPerGranule, origin: base, span: whole[i] ?? addSpan(plane, spanOf(range)) };
+    }),
+  }));
+  return { spans, regions };
+}
+
+interface Region extends AddressSpan {
+  /** Where the shadow, and the metainfo, of address 0 would be, had it any: after moves. */
+  readonly shadowOrigin: number;
+  readonly metainfoOrigin: number | null;
+}
+
+/** What a handle of a shadow tells another thread, through the native map's description. */
+interface Description {
+  readonly layout: Layout;
+  readonly policy: Policy;
+}
+
+/**
+ * What a detector reaches a shadow's cells through. For lib/ only: its windows span memory that must not be touched
+ * unless the page states say so.
+ */
+export let windowsOf: (shadow: Shadow) => ShadowMemory;
+
+/** The shadow of a program's memory. */
+export class Shadow {
+  static {
+    windowsOf = (shadow) => shadow.#windows;
+  }
+
+  readonly layout: Layout;
+  readonly policy: Policy;
+  /** Where the shadow lies. */
+  readonly spans: readonly ShadowSpan[];
+  /** Whether some span is not where the layout wants it, because something else was there. */
+  readonly moved: boolean;
+  /** For {@link Shadow.attach} in another thread. */
+  readonly id: number;
+
+  #map: NativeShadowMap | undefined;
+  readonly #regions: readonly Region[];
+  readonly #windows: ShadowWindows;
+
+  /**
+   * Reserves, or maps, what the policy wants at the start.
+   * @throws LazyShadowError ERR_INVALID_ARGUMENT; ERR_OUT_OF_MEMORY (eager, or a limit on address space)
+   */
+  constructor(options: ShadowOptions = {}) {
+    const native = addon();
+    const { pageSizeBytes, allocationGranularityBytes } = native.geometry();
+    if (typeof options !== 'object' || options === null) {
+      throw new LazyShadowError('ERR_INVALID_ARGUMENT', 'new Shadow: the options must be an object.', {
+        verb: 'new Shadow',
+      });
+    }
+    const attached = attachments.get(options);
+    if (attached !== undefined) {
+      this.#map = guarded('attach', () => new native.ShadowMap(attached));
+      const description = JSON.parse(this.#map.description) as Description;
+      this.layout = description.layout;
+      this.policy = description.policy;
+    } else {
+      this.policy = oneOf('new Shadow', 'policy', options.policy ?? DEFAULT_POLICY, POLICIES);
+      const given = options.layout ?? DEFAULT_LAYOUT;
+      const layout = typeof given === 'string' ? layoutByName(given) : checkedLayout(given);
+      const { heapBytes } = options;
+      this.layout =
+        heapBytes === undefined
+          ? layout
+          : withHeapBytes(layout, checkedSize('new Shadow', heapBytes, 'heapBytes'));
+      const design = {
+        policy: POLICIES.indexOf(this.policy),
+        touchBlockBytes: checkedTouchBlock(options.touchBlockBytes, pageSizeBytes),
+        description: JSON.stringify({ layout: this.layout, policy: this.policy } satisfies Description),
+        ...designOf(this.layout, allocationGranularityBytes),
+      };
+      this.#map = guarded('new Shadow', () => new native.ShadowMap(design));
+    }
+    this.id = this.#map.id;
+    this.#windows = new ShadowWindows(this, this.#map, pageSizeBytes);
+
+    const { spans, regions } = designOf(this.layout, allocationGranularityBytes);
+    const actual = this.#map.spans();
+    this.spans = spans.map(({ plane, address, sizeBytes }, i) => {
+      return { plane, wantedAddress: address, address: actual[i]?.address ?? address, sizeBytes };
+    });
+    this.moved = this.spans.some((span) => span.address !== span.wantedAddress);
+    const originOf = ({ origin, span }: NativePlane): number => {
+      const { address = 0, wantedAddress = 0 } = this.spans[span] ?? {};
+      return origin + address - wantedAddress;
+    };
+    this.#regions = regions.map(({ address, sizeBytes, planes: [shadow, metainfo] }) => ({
+      start: address,
+      end: address + sizeBytes,
+      shadowOrigin: shadow ? originOf(shadow) : 0,
+      metainfoOrigin: metainfo ? originOf(metainfo) : null,
+    }));
+  }
+
+  /**
+   * The shadow that another thread of this process made: the same memory, a handle of one's own.
+   * @param id that shadow's `id`
+   * @throws LazyShadowError ERR_INVALID_ARGUMENT if there is no live one with this number
+   */
+  static attach(id: number): Shadow {
+    const options: ShadowOptions = {};
+    attachments.set(options, wholeNumber('attach', 'id', id));
+    return new Shadow(options);
+  }
+
+  /** Whether this handle has been released. */
+  get released(): boolean {
+    return this.#map === undefined;
+  }
+
+  /**
+   * Tells that application memory is in use: from now on its shadow may be written. In any order, with overlaps and
+   * repeats, from any thread, aligned to nothing; shadow that is live is never cleared.
+   * @param address first application address; the range must lie inside one application range of the layout
+   * @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_OUT_OF_RANGE, ERR_RELEASED; ERR_OUT_OF_MEMORY and, under
+   *   `unreserved`, ERR_ADDRESS_TAKEN with the address that conflicts. What was mapped before stays as it was.
+   */
+  mapShadow(address: number | bigint, sizeBytes: number | bigint): void {
+    const map = this.#live('mapShadow');
+    const start = checkedAddress('mapShadow', address);
+    const size = checkedSize('mapShadow', sizeBytes);
+    try {
+      map.mapShadow(start, size);
+    } catch (error) {
+      throw this.#explained(start, size, publicError('mapShadow', error));
+    }
+  }
+
+  /**
+   * Forgets the shadow of application memory and gives its pages back (under `eager` and `unreserved` they stay
+   * mapped, empty). When the range is mapped again its shadow is zero. Parts that are not mapped are no error.
+   * @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_OUT_OF_RANGE, ERR_RELEASED
+   */
+  unmapShadow(address: number | bigint, sizeBytes: number | bigint): void {
+    const map = this.#live('unmapShadow');
+    const start = checkedAddress('unmapShadow', address);
+    const size = checkedSize('unmapShadow', sizeBytes);
+    guarded('unmapShadow', () => map.unmapShadow(start, size));
+  }
+
+  /**
+   * Whether every byte of an application range has its shadow mapped.
+   * @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_OUT_OF_RANGE (beyond what a program can address), ERR_RELEASED
+   */
+  isMapped(address: number | bigint, sizeBytes: number | bigint = 1): boolean {
+    const map = this.#live('isMapped');
+    const start = checkedAddress('isMapped', address);
+    const size = checkedSize('isMapped', sizeBytes);
+    requireAddressable('isMapped', start, size);
+    return guarded('isMapped', () => map.isMapped(start, size));
+  }
+
+  /**
+   * The shadow address of an application address: where the cells of its 8-byte granule begin. Pure arithmetic.
+   * @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_OUT_OF_RANGE if the layout has no shadow for it
+   */
+  memToShadow(address: number | bigint): number {
+    const start = checkedAddress('memToShadow', address);
+    const { shadowOrigin } = this.#regionOf('memToShadow', start);
+    return shadowOrigin + Math.floor(start / GRANULE_BYTES) * GRANULE_BYTES * this.layout.shadow.multiplier;
+  }
+
+  /**
+   * The metainfo address of an application address. Pure arithmetic.
+   * @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_OUT_OF_RANGE, ERR_UNSUPPORTED if the layout has no metainfo
+   */
+  memToMetainfo(address: number | bigint): number {
+    const start = checkedAddress('memToMetainfo', address);
+    const { metainfoOrigin } = this.#regionOf('memToMetainfo', start);
+    if (metainfoOrigin === null) {
+      throw new LazyShadowError('ERR_UNSUPPORTED', `The layout ${this.layout.name} has no metainfo.`, {
+        verb: 'memToMetainfo',
+        address: start,
+      });
+    }
+    return metainfoOrigin + Math.floor(start / GRANULE_BYTES) * METAINFO_BYTES_PER_GRANULE;
+  }
+
+  /** What is mapped, reserved, committed and resident. Asks the operating system: milliseconds. */
+  stats(): ShadowStats {
+    const map = this.#live('stats');
+    return guarded('stats', () => map.stats());
+  }
+
+  /**
+   * Gives this thread's handle up; the memory goes back to the system with the last thread's. Again is nothing.
+   */
+  release(): void {
+    this.#windows.close();
+    this.#map?.release();
+    this.#map = undefined;
+  }
+
+  #live(verb: string): NativeShadowMap {
+    if (this.#map !== undefined) return this.#map;
+    throw new LazyShadowError('ERR_RELEASED', `${verb}: this shadow has been released. Make a new one.`, {
+      verb,
+    });
+  }
+
+  #regionOf(verb: string, address: number): Region {
+    const region = this.#regions.find(({ start, end }) => address >= start && address < end);
+    if (region !== undefined) return region;
+    throw new LazyShadowError(
+      'ERR_OUT_OF_RANGE',
+      `${verb}: ${formatAddress(address)} is in no application range of the layout ${this.layout.name} ` +
+        `(${this.#rangesInWords()}).`,
+      { verb, address },
+    );
+  }
+
+  #rangesInWords(): string {
+    return this.layout.application
+      .map(({ name, start, end }) => `${name} ${formatAddress(start)} to ${formatAddress(end)}`)
+      .join(', ');
+  }
+
+  /** Adds to a failure of mapShadow what only the layout, or another question to the system, can tell. */
+  #explained(address: number, sizeBytes: number, error: unknown): unknown {
+    if (!(error instanceof LazyShadowError)) return error;
+    if (error.code === 'ERR_OUT_OF_RANGE') {
+      return new LazyShadowError(
+        'ERR_OUT_OF_RANGE',
+        `mapShadow: ${sizeBytes} bytes at ${formatAddress(address)} do not lie inside one application range of the ` +
+          `layout ${this.layout.name} (${this.#rangesInWords()}).`,
+        { verb: 'mapShadow', address, sizeBytes },
+      );
+    }
+    if (error.code === 'ERR_ADDRESS_TAKEN' && error.address !== undefined && error.sizeBytes !== undefined) {
+      const conflict = addon().firstMapping(error.address, error.sizeBytes) ?? error.address;
+      return new LazyShadowError(
+        'ERR_ADDRESS_TAKEN',
+        `mapShadow: the shadow of ${sizeBytes} bytes at ${formatAddress(address)} belongs at ` +
+          `${formatAddress(error.address)}, but something else is mapped at ${formatAddress(conflict)}. ` +
+          'Use another layout, or a policy that reserves its shadow at the start (lazy, touch).',
+        { verb: 'mapShadow', address: conflict, sizeBytes: error.sizeBytes, osCode: error.osCode },
+      );
+    }
+    return error;
+  }
+}
+
+/** Options objects that mean: attach to the shadow of this number. */
+const attachments = new WeakMap<ShadowOptions, number>();
+
+function checkedTouchBlock(given: unknown, pageSizeBytes: number): number {
+  if (given === undefined) return pageSizeBytes;
+  const bytes = checkedSize('new Shadow', given, 'touchBlockBytes');
+  if (bytes < pageSizeBytes || bytes > MAX_TOUCH_BLOCK_BYTES || !Number.isInteger(Math.log2(bytes))) {
+    throw new LazyShadowError(
+      'ERR_INVALID_ARGUMENT',
+      `new Shadow: touchBlockBytes must be a power of two from ${pageSizeBytes}, the page size, to ` +
+        `${MAX_TOUCH_BLOCK_BYTES}.`,
+      { verb: 'new Shadow', sizeBytes: bytes },
+    );
+  }
+  return bytes;
+}

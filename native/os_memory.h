@@ -1,0 +1,114 @@
+// The contract between lazyshadow and the operating system's memory: the only place from which memory is
+// reserved, committed, given back or asked about. One source a platform implements it (os_memory_linux.cc,
+// os_memory_darwin.cc, os_memory_windows.cc; what Linux and macOS truly share is in os_memory_posix.cc).
+// docs/overview.md walks a call from JavaScript to here.
+//
+// Words. Reserved: addresses that nothing else will be placed at, without access and free of commit charge.
+// Committed: readable and writable, zero at first, and charged against the machine's memory the moment it is
+// committed, not when it is touched. Resident: what of it is in physical memory.
+//
+// Preconditions, stated once: ranges are not empty, do not wrap, and are aligned to geometry().pageSize;
+// addresses given to map() to geometry().granularity. Nothing here allocates, locks or throws unless it says
+// so; every function answers with what the operating system said, and the layer above adds verb, address and
+// size.
+
+#ifndef LAZYSHADOW_OS_MEMORY_H_
+#define LAZYSHADOW_OS_MEMORY_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "range.h"
+
+namespace lazyshadow::os {
+
+/// The operating system's answer: 0, or errno (Linux, macOS) or GetLastError() (Windows).
+struct [[nodiscard]] Status {
+  int code = 0;
+  bool ok() const { return code == 0; }
+};
+
+/// What the platform's memory is made of; asked, never assumed.
+struct Geometry {
+  /// Unit of commit and decommit.
+  size_t pageSize;
+  /// Unit of the addresses at which reservations begin: the page size on Unix, 64 KiB on Windows.
+  size_t granularity;
+  /// No address at or above this can be mapped by a program.
+  uintptr_t addressEnd;
+};
+const Geometry& geometry();
+
+enum class Placement {
+  Anywhere,
+  /// At the wanted address if it is free, else anywhere.
+  Preferred,
+  /// At the wanted address, or not at all; what is mapped there is never replaced.
+  Exact,
+};
+
+enum class Access {
+  /// Reserved: no access and no commit charge.
+  None,
+  /// Readable and writable at once, and not charged where the system has such a thing (MAP_NORESERVE on Linux
+  /// without strict overcommit; macOS charges nothing ever; Windows charges all of it).
+  ReadWriteUncharged,
+};
+
+/// Maps `size` bytes. On success `*start` is where.
+Status map(uintptr_t wanted, size_t size, Placement placement, Access access, uintptr_t* start);
+
+/// Makes a reserved range readable and writable, charged. Pages of it that are committed keep their contents.
+/// After a failure any page of the range may be committed or not: the caller decommits what it had not
+/// committed.
+Status commit(Range range);
+
+/// Returns pages and commit charge of a range that map() placed, and leaves it reserved. Contents are lost.
+Status decommit(Range range);
+
+/// Makes committed memory read as zeros, returning its pages where that is possible; the charge stays.
+Status zero(Range range);
+
+/// Gives back everything that map() placed in the range, addresses included. On Windows the range must cover
+/// whole map() calls.
+Status unmap(Range range);
+
+struct Usage {
+  /// What the system itself counts as committed: accounted mappings on Linux, MEM_COMMIT on Windows, writable
+  /// regions on macOS.
+  uint64_t committed = 0;
+  uint64_t resident = 0;
+};
+
+/// Asks the system about ranges, ascending and disjoint, and adds them up. Reads the process's map, so it
+/// costs milliseconds. Allocates.
+Status query(const std::vector<Range>& ranges, Usage* usage);
+
+/// How many separate pieces of committed memory a process should have at most before pieces are merged, so
+/// that mappings are left for the rest of the program. No limit where pieces cost no mapping.
+size_t islandLimit();
+
+/// The lowest address in the range at which anything is mapped, if there is one. Allocates.
+Status firstMapping(Range range, std::optional<uintptr_t>* address);
+
+/// What a failure means to a caller.
+enum class Failure { OutOfMemory, AddressTaken, Other };
+Failure classify(Status status);
+
+/// The code by name and in words, such as "ENOMEM: Cannot allocate memory". Allocates.
+std::string describe(Status status);
+
+/// Whether shadow is really kept out of huge pages and core files, and named in the process's map.
+struct Advice {
+  bool noHugePages;
+  bool noDump;
+  bool named;
+};
+/// What of the advice the system has taken so far; all false where it knows no such advice.
+Advice advice();
+
+}  // namespace lazyshadow::os
+
+#endif  // LAZYSHADOW_OS_MEMORY_H_

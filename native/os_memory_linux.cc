@@ -1,0 +1,117 @@
+// Linux's own part of the memory contract: advice, and what the kernel counts.
+
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+
+#include "os_memory_posix.h"
+#include "proc_maps_linux.h"
+#include "proc_text_linux.h"
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000  // Linux 4.17; older kernels take the address as a hint
+#endif
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41  // Linux 5.17, CONFIG_ANON_VMA_NAME
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+
+namespace lazyshadow::os {
+
+const int kFixedNoReplace = MAP_FIXED_NOREPLACE;
+
+#if defined(__aarch64__)
+const uintptr_t kAddressEnd = uintptr_t{1} << 48;
+#else
+const uintptr_t kAddressEnd =
+    (uintptr_t{1} << 47) - 4096;  // the last page of the lower half is not given out
+#endif
+
+namespace {
+
+std::atomic<bool> keptFromHugePages{false};
+std::atomic<bool> keptFromDumps{false};
+std::atomic<bool> named{false};
+
+/// Pages of a range in physical memory. Only for mappings that reach beyond the range that was asked about,
+/// whose Rss cannot be told apart.
+Status countResident(Range range, uint64_t* bytes) {
+  const size_t page = geometry().pageSize;
+  std::array<unsigned char, 16384> states;
+  for (uintptr_t at = range.start; at < range.end(); at += states.size() * page) {
+    const Range part = Range{at, states.size() * page}.intersect(range);
+    if (mincore(reinterpret_cast<void*>(part.start), part.size, states.data()) != 0) return Status{errno};
+    const size_t pages = part.size / page;
+    *bytes +=
+        page * static_cast<uint64_t>(std::count_if(states.begin(), states.begin() + pages,
+                                                   [](unsigned char state) { return (state & 1) != 0; }));
+  }
+  return Status{};
+}
+
+}  // namespace
+
+void advise(Range range) {
+  void* start = reinterpret_cast<void*>(range.start);
+  // A refusal is not a failure: kernels without huge pages, dumps or names refuse, and there is nothing to
+  // keep from.
+  if (madvise(start, range.size, MADV_NOHUGEPAGE) == 0) keptFromHugePages = true;
+  if (madvise(start, range.size, MADV_DONTDUMP) == 0) keptFromDumps = true;
+  if (prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, start, range.size, "lazyshadow") == 0) named = true;
+}
+
+Advice advice() {
+  return Advice{keptFromHugePages, keptFromDumps, named};
+}
+
+Status zero(Range range) {
+  const int result = madvise(reinterpret_cast<void*>(range.start), range.size, MADV_DONTNEED);
+  return result == 0 ? Status{} : Status{errno};
+}
+
+Status query(const std::vector<Range>& ranges, Usage* usage) {
+  *usage = Usage{};
+  if (ranges.empty()) return Status{};
+  auto range = ranges.begin();
+  Status inner;
+  const Status read = forEachMapping(MapDetail::WithUsage, [&](const Mapping& mapping) {
+    while (range != ranges.end() && range->end() <= mapping.range.start) ++range;
+    for (auto at = range; at != ranges.end() && at->overlaps(mapping.range); ++at) {
+      const Range part = mapping.range.intersect(*at);
+      if (mapping.charged) usage->committed += part.size;
+      if (part.size == mapping.range.size) {
+        usage->resident += mapping.residentBytes;
+      } else if (mapping.residentBytes > 0) {
+        inner = countResident(part, &usage->resident);
+      }
+    }
+    return inner.ok() && range != ranges.end();
+  });
+  return read.ok() ? inner : read;
+}
+
+size_t islandLimit() {
+  // An island is two mappings: itself and the reserved rest behind it. Node and its threads have some
+  // hundred.
+  constexpr size_t kLeftForTheProgram = 4096;
+  static const size_t limit = [] {
+    const size_t mappings = numberOf("/proc/sys/vm/max_map_count").value_or(65530);
+    return mappings > 2 * kLeftForTheProgram ? (mappings - kLeftForTheProgram) / 2 : mappings / 4;
+  }();
+  return limit;
+}
+
+Status firstMapping(Range range, std::optional<uintptr_t>* address) {
+  address->reset();
+  return forEachMapping(MapDetail::Addresses, [&](const Mapping& mapping) {
+    if (!mapping.range.overlaps(range)) return mapping.range.start < range.end();
+    *address = mapping.range.intersect(range).start;
+    return false;
+  });
+}
+
+}  // namespace lazyshadow::os

@@ -1,0 +1,22 @@
+// What Linux and macOS must each say for themselves, for the calls that they share (os_memory_posix.cc).
+
+#ifndef LAZYSHADOW_OS_MEMORY_POSIX_H_
+#define LAZYSHADOW_OS_MEMORY_POSIX_H_
+
+#include "os_memory.h"
+
+namespace lazyshadow::os {
+
+/// Flag of mmap that places a mapping exactly and never replaces another; 0 where there is none, and then the
+/// address is a hint whose outcome is compared.
+extern const int kFixedNoReplace;
+
+/// The end of the addresses that a program may map.
+extern const uintptr_t kAddressEnd;
+
+/// Tells the system what fresh mappings are for (no huge pages, no core dump, a name). Advice may be refused.
+void advise(Range range);
+
+}  // namespace lazyshadow::os
+
+#endif  // LAZYSHADOW_OS_MEMORY_POSIX_H_

@@ -1,0 +1,27 @@
+// Reads the process's own map: /proc/self/maps, or /proc/self/smaps where usage is wanted.
+
+#ifndef LAZYSHADOW_PROC_MAPS_LINUX_H_
+#define LAZYSHADOW_PROC_MAPS_LINUX_H_
+
+#include <functional>
+
+#include "os_memory.h"
+
+namespace lazyshadow::os {
+
+struct Mapping {
+  Range range;
+  /// The two below are known with MapDetail::WithUsage only.
+  uint64_t residentBytes = 0;
+  /// The kernel charged all of it against the commit limit ("ac" among VmFlags).
+  bool charged = false;
+};
+
+enum class MapDetail { Addresses, WithUsage };
+
+/// Calls `visit` for each mapping in ascending order until it returns false.
+Status forEachMapping(MapDetail detail, const std::function<bool(const Mapping&)>& visit);
+
+}  // namespace lazyshadow::os
+
+#endif  // LAZYSHADOW_PROC_MAPS_LINUX_H_

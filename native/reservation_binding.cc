@@ -1,0 +1,166 @@
+// Reservation as a JavaScript class: one handle on a Reservation, with the views opened through it.
+
+#include "arguments.h"
+#include "bindings.h"
+#include "reservation.h"
+#include "views.h"
+
+namespace lazyshadow {
+
+namespace {
+
+/// How `new Reservation(address, sizeBytes, mode)` comes by its memory; lib/native/addon.ts has the same
+/// numbers.
+enum class Mode : uint64_t { Anywhere = 0, Preferred = 1, Exact = 2, Attach = 3 };
+
+os::Placement placementOf(Mode mode) {
+  switch (mode) {
+    case Mode::Preferred:
+      return os::Placement::Preferred;
+    case Mode::Exact:
+      return os::Placement::Exact;
+    default:
+      return os::Placement::Anywhere;
+  }
+}
+
+class ReservationHandle : public Napi::ObjectWrap<ReservationHandle> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "Reservation",
+                       {
+                           InstanceMethod<&ReservationHandle::commit>("commit"),
+                           InstanceMethod<&ReservationHandle::decommit>("decommit"),
+                           InstanceMethod<&ReservationHandle::purge>("purge"),
+                           InstanceMethod<&ReservationHandle::bytes>("bytes"),
+                           InstanceMethod<&ReservationHandle::committedRanges>("committedRanges"),
+                           InstanceMethod<&ReservationHandle::stats>("stats"),
+                           InstanceMethod<&ReservationHandle::release>("release"),
+                           InstanceAccessor<&ReservationHandle::address>("address"),
+                           InstanceAccessor<&ReservationHandle::sizeBytes>("sizeBytes"),
+                       });
+  }
+
+  explicit ReservationHandle(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<ReservationHandle>(info), views_(std::make_shared<ViewList>()) {
+    const uint64_t address = wholeNumber(info[0]);
+    const uint64_t size = wholeNumber(info[1]);
+    const Mode mode = static_cast<Mode>(wholeNumber(info[2]));
+    guarded(info.Env(), [&] {
+      reservation_ = mode == Mode::Attach
+                         ? Reservation::find(address)
+                         : Reservation::reserve(address, size, placementOf(mode), os::Access::None);
+    });
+    range_ = reservation_->range();
+  }
+
+ private:
+  Reservation& live(const Napi::CallbackInfo& info) const {
+    if (!reservation_) throw toJavaScript(info.Env(), MemoryError(MemoryError::Kind::Released, range_));
+    return *reservation_;
+  }
+
+  size_t page() const { return os::geometry().pageSize; }
+
+  Napi::Value commit(const Napi::CallbackInfo& info) {
+    const Range range = rangeArgument(info, 0);
+    Reservation& reservation = live(info);
+    return guarded(info.Env(), [&] {
+      requireInside(range);
+      return number(info.Env(), reservation.commit(range.outward(page())));
+    });
+  }
+
+  Napi::Value decommit(const Napi::CallbackInfo& info) {
+    const Range range = rangeArgument(info, 0);
+    Reservation& reservation = live(info);
+    return guarded(info.Env(), [&] {
+      requireInside(range);
+      const Range pages = range.inward(page());
+      if (pages.empty()) return number(info.Env(), 0);
+      reservation.requireNoForeignView(pages, views_.get());
+      views_->detach(info.Env(), pages);
+      return number(info.Env(), reservation.decommit(pages, views_.get()));
+    });
+  }
+
+  void purge(const Napi::CallbackInfo& info) {
+    const Range range = rangeArgument(info, 0);
+    Reservation& reservation = live(info);
+    guarded(info.Env(), [&] {
+      requireInside(range);
+      const Range pages = range.inward(page());
+      if (!pages.empty()) reservation.zero(pages);
+    });
+  }
+
+  Napi::Value bytes(const Napi::CallbackInfo& info) {
+    const Range range = rangeArgument(info, 0);
+    live(info);
+    return guarded(info.Env(), [&] {
+      reservation_->addView(range, views_.get());
+      auto gone = [reservation = reservation_, range, owner = views_.get()] {
+        reservation->removeView(range, owner);
+      };
+      try {
+        return Napi::Value(ViewList::open(info.Env(), views_, range, gone));
+      } catch (...) {
+        gone();
+        throw;
+      }
+    });
+  }
+
+  Napi::Value committedRanges(const Napi::CallbackInfo& info) {
+    const std::vector<Range> ranges = live(info).committed();
+    Napi::Array list = Napi::Array::New(info.Env(), ranges.size());
+    for (uint32_t i = 0; i < ranges.size(); ++i) {
+      Napi::Object entry = Napi::Object::New(info.Env());
+      entry.Set("address", number(info.Env(), ranges[i].start));
+      entry.Set("sizeBytes", number(info.Env(), ranges[i].size));
+      list.Set(i, entry);
+    }
+    return list;
+  }
+
+  Napi::Value stats(const Napi::CallbackInfo& info) {
+    Reservation& reservation = live(info);
+    return guarded(info.Env(), [&] {
+      os::Usage usage;
+      const os::Status status = os::query({range_}, &usage);
+      if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, range_, status);
+      Napi::Object stats = Napi::Object::New(info.Env());
+      stats.Set("reservedBytes", number(info.Env(), range_.size));
+      stats.Set("committedBytes", number(info.Env(), reservation.committedBytes()));
+      stats.Set("osCommittedBytes", number(info.Env(), usage.committed));
+      stats.Set("residentBytes", number(info.Env(), usage.resident));
+      return stats;
+    });
+  }
+
+  void release(const Napi::CallbackInfo& info) {
+    if (!reservation_) return;
+    views_->detachAll(info.Env());
+    reservation_.reset();
+  }
+
+  Napi::Value address(const Napi::CallbackInfo& info) { return number(info.Env(), range_.start); }
+  Napi::Value sizeBytes(const Napi::CallbackInfo& info) { return number(info.Env(), range_.size); }
+
+  /// Before rounding, so that a range cannot be rounded into the reservation.
+  void requireInside(Range range) const {
+    if (!range_.contains(range)) throw MemoryError(MemoryError::Kind::OutOfRange, range);
+  }
+
+  Range range_;
+  std::shared_ptr<Reservation> reservation_;  // empty once released
+  std::shared_ptr<ViewList> views_;
+};
+
+}  // namespace
+
+void exportReservation(Napi::Env env, Napi::Object exports) {
+  exports.Set("Reservation", ReservationHandle::define(env));
+}
+
+}  // namespace lazyshadow

@@ -1,0 +1,147 @@
+// A shadow map: where the shadow of application memory lies, under one of four policies (docs/overview.md).
+//
+// Application memory comes in regions, and each region has planes: its shadow and, in most layouts, its
+// metainfo. A plane holds a fixed number of bytes for each 8-byte granule:
+//
+//     target(address) = origin + (address / 8) * bytesPerGranule
+//
+// A plane's memory is a span: a Reservation (policies eager, lazy, touch), or fixed mappings made as they are
+// needed (unreserved).
+//
+// Page states tell code that reads the shadow without a call here what it may do: see lib/shadow/segment.ts,
+// whose constants and geometry these are. They are allocated for each 256 MiB segment of application memory
+// that has mapped shadow, and shared by all threads.
+//
+// Invariants: an application address is mapped exactly if a successful mapShadow named it (and no unmapShadow
+// since); a page of a plane is other than Unmapped exactly if it holds the shadow of some mapped address;
+// shadow that is live is never cleared by mapShadow. Thread-safe.
+
+#ifndef LAZYSHADOW_SHADOW_MAP_H_
+#define LAZYSHADOW_SHADOW_MAP_H_
+
+#include <array>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "reservation.h"
+
+namespace lazyshadow {
+
+enum class Policy { Eager, Unreserved, Lazy, Touch };
+
+enum class PageState : uint8_t { Unmapped = 0, Mapped = 1, Touched = 2 };
+
+/// log2 of a segment's application bytes: 256 MiB.
+constexpr unsigned kSegmentShift = 28;
+constexpr size_t kSegmentBytes = size_t{1} << kSegmentShift;
+constexpr unsigned kGranuleShift = 3;
+constexpr size_t kPlanes = 2;  // shadow, metainfo
+
+class ShadowMap {
+ public:
+  struct Plane {
+    /// 0: the layout has no such plane.
+    size_t bytesPerGranule = 0;
+    uintptr_t origin = 0;
+    size_t span = 0;
+  };
+  struct Region {
+    Range application;
+    std::array<Plane, kPlanes> planes;
+  };
+  /// The addresses that a layout wants for its shadow.
+  struct Span {
+    Range wanted;
+    Range actual;
+  };
+  struct Design {
+    Policy policy;
+    std::vector<Region> regions;
+    std::vector<Range> spans;
+    /// Unit of commit under Policy::Touch; a power of two, at least a page.
+    size_t touchBlock;
+    /// What the maker wants to tell whoever attaches.
+    std::string description;
+  };
+
+  struct Window {
+    uintptr_t address = 0;
+    size_t size = 0;
+    uint8_t* pages = nullptr;
+    size_t pageCount = 0;
+  };
+  struct Stats {
+    size_t mapped = 0;
+    size_t reserved = 0;
+    size_t committed = 0;
+    os::Usage usage;
+    Reservation::Merges merges;
+  };
+
+  static std::shared_ptr<ShadowMap> create(Design design);
+  /// The live shadow map with this number, made by any thread of this process.
+  static std::shared_ptr<ShadowMap> find(uint64_t id);
+  ~ShadowMap();
+  ShadowMap(const ShadowMap&) = delete;
+  ShadowMap& operator=(const ShadowMap&) = delete;
+
+  uint64_t id() const { return id_; }
+  const Design& design() const { return design_; }
+  const std::vector<Span>& spans() const { return spans_; }
+
+  /// Application memory that will be accessed: afterwards its shadow may be. All or nothing.
+  void mapShadow(Range application);
+  /// Forgets the shadow of application memory; pages that serve no other go back to the system.
+  void unmapShadow(Range application);
+  bool isMapped(Range application) const;
+
+  /// Makes the Mapped pages among `count` of a window, from page `first` on, Touched; under Policy::Touch
+  /// this commits them. Unmapped pages are left alone. All or nothing.
+  void touch(uint64_t segment, size_t plane, size_t first, size_t count);
+  /// Makes the Touched pages among these Mapped and zero, returning to the system what the policy can return.
+  void discard(uint64_t segment, size_t plane, size_t first, size_t count);
+
+  /// The window of a plane in a segment; size 0 while nothing of the segment is mapped.
+  Window window(uint64_t segment, size_t plane) const;
+
+  Stats stats() const;
+
+ private:
+  struct Segment {
+    size_t region;
+    std::array<std::vector<uint8_t>, kPlanes> pages;
+  };
+
+  explicit ShadowMap(Design design);
+  size_t regionOf(Range application) const;
+  Range targetOf(const Plane& plane, Range application) const;
+  Range applicationOf(const Plane& plane, Range target) const;
+  Range windowOf(const Plane& plane, uint64_t segment) const;
+  Segment& segmentAt(uint64_t index, size_t region);
+  Segment* findSegment(uint64_t index, size_t plane, size_t first, size_t count) const;
+  void setStates(size_t region, size_t plane, Range pages, PageState from, PageState to);
+
+  void commitSpan(size_t span, Range pages, std::vector<Range>* fresh);
+  void mapFixed(size_t span, Range pages, std::vector<Range>* fresh);
+  void takeBack(size_t span, const std::vector<Range>& fresh);
+  /// Makes what is committed of these pages read as zeros. Never fails.
+  void clear(size_t span, Range pages);
+  /// As clear, and gives the pages' charge back under a policy that can.
+  void giveBack(size_t span, Range pages);
+
+  const uint64_t id_;
+  Design design_;
+  std::vector<Span> spans_;
+  std::vector<std::shared_ptr<Reservation>> reservations_;  // by span; none under Unreserved
+  std::vector<RangeSet> fixed_;                             // by span; used under Unreserved
+  mutable std::mutex mutex_;
+  RangeSet mapped_;
+  std::unordered_map<uint64_t, std::unique_ptr<Segment>> segments_;
+  std::array<std::vector<Range>, kPlanes> fresh_;  // scratch of mapShadow
+};
+
+}  // namespace lazyshadow
+
+#endif  // LAZYSHADOW_SHADOW_MAP_H_

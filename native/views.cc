@@ -1,0 +1,63 @@
+#include "views.h"
+
+#include <utility>
+
+namespace lazyshadow {
+
+/// What the collector hands back when a buffer dies: the list may be gone by then, and the view detached.
+struct ViewList::Ticket {
+  std::weak_ptr<ViewList> list;
+  std::weak_ptr<View> view;
+  size_t size;
+};
+
+Napi::ArrayBuffer ViewList::open(Napi::Env env, const std::shared_ptr<ViewList>& list, Range range,
+                                 std::function<void()> gone) {
+  auto view = std::make_shared<View>();
+  view->range = range;
+  view->gone = std::move(gone);
+  auto ticket = std::make_unique<Ticket>(Ticket{list, view, range.size});
+
+  Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(
+      env, reinterpret_cast<void*>(range.start), range.size,
+      [](Napi::Env alive, void*, Ticket* hint) {
+        const std::unique_ptr<Ticket> owned(hint);
+        Napi::MemoryManagement::AdjustExternalMemory(alive, static_cast<int64_t>(owned->size));
+        const std::shared_ptr<View> collected = owned->view.lock();
+        if (!collected) return;
+        if (const std::shared_ptr<ViewList> owner = owned->list.lock()) owner->views_.remove(collected);
+        if (collected->gone) std::exchange(collected->gone, nullptr)();
+      },
+      ticket.get());
+  ticket.release();
+  Napi::MemoryManagement::AdjustExternalMemory(env, -static_cast<int64_t>(range.size));
+  view->buffer = Napi::Reference<Napi::ArrayBuffer>::New(buffer, 0);
+  list->views_.push_back(std::move(view));
+  return buffer;
+}
+
+template <typename Wanted>
+void ViewList::detachIf(Napi::Env env, const Wanted& wanted) {
+  const Napi::HandleScope scope(env);
+  for (auto it = views_.begin(); it != views_.end();) {
+    const std::shared_ptr<View> view = *it;
+    if (!wanted(*view)) {
+      ++it;
+      continue;
+    }
+    it = views_.erase(it);
+    Napi::ArrayBuffer buffer = view->buffer.Value();
+    if (!buffer.IsEmpty() && !buffer.IsDetached()) buffer.Detach();
+    if (view->gone) std::exchange(view->gone, nullptr)();
+  }
+}
+
+void ViewList::detach(Napi::Env env, Range range) {
+  detachIf(env, [range](const View& view) { return view.range.overlaps(range); });
+}
+
+void ViewList::detachAll(Napi::Env env) {
+  detachIf(env, [](const View&) { return true; });
+}
+
+}  // namespace lazyshadow
