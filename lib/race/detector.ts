@@ -29,6 +29,7 @@ import {
   SEGMENT_SHIFT,
   type ShadowMemory,
 } from '../shadow/segment.js';
+import { Allocations } from './allocations.js';
 import { BYTES, byteMask, CELL_WORDS, KIND, PLAIN, SLOT, SLOT_SHIFT, SPILLED, WRITE } from './cell.js';
 import { Clocks } from './clock.js';
 import { CLOCK, DEPTH, FLOOR, Goroutines, LEAKED, POSITION, STACK, STATE_SHIFT } from './goroutine.js';
@@ -36,7 +37,7 @@ import { History } from './history.js';
 import { Leaks } from './leak.js';
 import { Order } from './order.js';
 import { Spill } from './spill.js';
-import { EMPTY_STACK, Stacks } from './stack.js';
+import { EMPTY_STACK, type MarkRoots, Stacks } from './stack.js';
 import { SyncObjects } from './sync.js';
 import { ADDRESS_LIMIT, type Window, Windows } from './window.js';
 
@@ -70,6 +71,8 @@ export interface DetectorOptions {
   /** Entries of each goroutine's history: a power of two. */
   readonly historyEntries: number;
   readonly onSighting: OnSighting;
+  /** Marks the stacks that whoever gets the sightings still refers to. */
+  readonly markStacks?: MarkRoots;
 }
 
 /** What #meet did with a cell. */
@@ -93,6 +96,7 @@ export class Detector {
   readonly clocks = new Clocks();
   readonly spill: Spill;
   readonly objects: SyncObjects;
+  readonly allocations = new Allocations();
   readonly #order: Order;
   readonly #leaks = new Leaks();
   readonly #shadow: ShadowMemory;
@@ -108,7 +112,7 @@ export class Detector {
   #cells: Int32Array = new Int32Array(0);
   #pages: Uint8Array = new Uint8Array(0);
 
-  constructor({ shadow, historyEntries, onSighting }: DetectorOptions) {
+  constructor({ shadow, historyEntries, onSighting, markStacks = () => {} }: DetectorOptions) {
     this.#shadow = shadow;
     this.#onSighting = onSighting;
     this.#wordsPerGranule = shadow.wordsPerGranule;
@@ -119,6 +123,8 @@ export class Detector {
     this.stacks = new Stacks((mark) => {
       this.goroutines.markStacks(mark);
       this.history.markStacks(mark);
+      this.allocations.markStacks(mark);
+      markStacks(mark);
     });
     this.windows = new Windows(shadow);
     this.spill = new Spill(this.windows, shadow.wordsPerGranule, shadow.pageShift);
@@ -163,6 +169,11 @@ export class Detector {
     if (depth === 0) throw new LazyShadowError('ERR_INVALID_USE', 'FuncExit without FuncEnter');
     state[at + DEPTH] = depth - 1;
     state[at + STACK] = this.stacks.parent(state[at + STACK] as number);
+  }
+
+  /** The goroutine that a slot belongs to now. */
+  runningOn(slot: number): GoroutineInfo {
+    return this.goroutines.at(slot, this.goroutines.state[(slot << STATE_SHIFT) + POSITION] as number);
   }
 
   // ---- synchronisation --------------------------------------------------------------------------------------
@@ -269,9 +280,16 @@ export class Detector {
     this.#index = -1;
   }
 
-  /** Earlier accesses to [address, address + sizeBytes) no longer race. */
-  malloc(address: number, sizeBytes: number): void {
+  /**
+   * Earlier accesses to [address, address + sizeBytes) no longer race.
+   * @param goroutine who allocates, 0 if that is not known
+   */
+  malloc(address: number, sizeBytes: number, goroutine = 0): void {
     checkRange('Malloc', address, sizeBytes);
+    if (sizeBytes === 0) return;
+    const slot = this.goroutines.slots[goroutine] ?? -1;
+    if (slot >= 0) this.allocations.add(address, sizeBytes, goroutine, this.#stack(slot));
+    else this.allocations.add(address, sizeBytes, 0, EMPTY_STACK);
     const end = address + sizeBytes;
     const firstWhole = Math.ceil(address / GRANULE_BYTES) * GRANULE_BYTES;
     const endWhole = Math.floor(end / GRANULE_BYTES) * GRANULE_BYTES;

@@ -14,7 +14,7 @@
  * the longest finished first.
  */
 import { reserve } from './goroutine.js';
-import { EMPTY_STACK, joinPc } from './stack.js';
+import { EMPTY_STACK } from './stack.js';
 
 const ENTRY_SHIFT = 2;
 /** Entries of a ring's first allocation. */
@@ -26,8 +26,9 @@ const GROWTH_SHIFT = 2;
 export interface PastAccess {
   /** The bytes of its granule that it touched. */
   readonly bytes: number;
-  /** The pcs of its stack, innermost first. */
-  readonly pc: number;
+  readonly pcLow: number;
+  readonly pcHigh: number;
+  /** The stack below the pc. */
   readonly stack: number;
 }
 
@@ -92,8 +93,8 @@ export class History {
       const high = this.pool[entry + 1] as number;
       const touched = high >>> 16;
       if ((touched & bytes) !== 0) {
-        const pc = joinPc(this.pool[entry] as number, high & 0xffff);
-        return { bytes: touched, pc, stack: this.pool[entry + 2] as number };
+        const pcLow = this.pool[entry] as number;
+        return { bytes: touched, pcLow, pcHigh: high & 0xffff, stack: this.pool[entry + 2] as number };
       }
       const merged = this.pool[entry + 3] as number;
       if (merged >= at) return undefined;

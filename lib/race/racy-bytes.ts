@@ -1,5 +1,5 @@
 /**
- * Every byte on which two accesses raced, whether or not the race was reported.
+ * A set of bytes, kept by granule: those on which accesses raced, or those that reports were about.
  */
 import { BYTES } from './cell.js';
 
@@ -11,6 +11,11 @@ export class RacyBytes {
   add(address: number, mask: number): void {
     const known = this.#masks.get(address) ?? 0;
     if ((mask & ~known & BYTES) !== 0) this.#masks.set(address, known | (mask & BYTES));
+  }
+
+  /** Whether one of the bytes of `mask` of the granule at `address` was added. */
+  overlaps(address: number, mask: number): boolean {
+    return ((this.#masks.get(address) ?? 0) & mask) !== 0;
   }
 
   /** The addresses, ascending, without repeats. */

@@ -30,7 +30,14 @@ export function replayEvents(
           detector.access(goroutine, READ, low, high, words[at + 6] as number, words[at + 7] as number);
           break;
         case Op.Write:
-          detector.access(goroutine, PLAIN_WRITE, low, high, words[at + 6] as number, words[at + 7] as number);
+          detector.access(
+            goroutine,
+            PLAIN_WRITE,
+            low,
+            high,
+            words[at + 6] as number,
+            words[at + 7] as number,
+          );
           break;
         case Op.FuncEnter:
           detector.funcEnter(goroutine, words[at + 6] as number, words[at + 7] as number);
