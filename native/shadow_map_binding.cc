@@ -66,7 +66,7 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
 
   /// `new ShadowMap(design)`, or `new ShadowMap(id)` to attach to the one that another thread made.
   explicit ShadowMapHandle(const Napi::CallbackInfo& info)
-      : Napi::ObjectWrap<ShadowMapHandle>(info), views_(std::make_shared<ViewList>()) {
+      : Napi::ObjectWrap<ShadowMapHandle>(info), windows_(std::make_shared<ViewList>()) {
     guarded(info.Env(), [&] {
       map_ = info[0].IsObject() ? ShadowMap::create(designOf(info[0].As<Napi::Object>()))
                                 : ShadowMap::find(wholeNumber(info[0]));
@@ -126,7 +126,7 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
 
   Napi::Value open(Napi::Env env, Range range) {
     if (range.empty()) return env.Undefined();
-    return ViewList::open(env, views_, range, [keep = map_] {});
+    return ViewList::open(env, windows_, range, [keep = map_] {});
   }
 
   Napi::Value spans(const Napi::CallbackInfo& info) {
@@ -160,8 +160,7 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
   }
 
   void release(const Napi::CallbackInfo& info) {
-    if (!map_) return;
-    views_->detachAll(info.Env());
+    windows_->detachAll(info.Env());
     map_.reset();
   }
 
@@ -172,7 +171,7 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
 
   uint64_t id_ = 0;
   std::shared_ptr<ShadowMap> map_;  // empty once released
-  std::shared_ptr<ViewList> views_;
+  std::shared_ptr<ViewList> windows_;
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// What the operating system says of itself, of this process and of the machine, as plain JavaScript values; and
-// windows onto memory by address.
+// What the operating system says of itself, of this process and of the machine, as plain JavaScript values;
+// and windows onto memory by address.
 
 #include "arguments.h"
 #include "bindings.h"
@@ -80,17 +80,26 @@ Napi::Value firstMapping(const Napi::CallbackInfo& info) {
   });
 }
 
-/// (address, sizeBytes) → ArrayBuffer over any memory, committed or not, whose life the caller answers for: for lib/
-/// only, which knows what it may touch, and closes the window before the memory goes.
-Napi::Value openWindow(const Napi::CallbackInfo& info) {
-  return ViewList::open(info.Env(), std::make_shared<ViewList>(), rangeArgument(info, 0), nullptr);
-}
+/// Windows onto any addresses, committed or not, whose life the owner answers for: for lib/ only, which knows
+/// what it may touch, and closes them before the memory goes.
+class Windows : public Napi::ObjectWrap<Windows> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(env, "Windows",
+                       {InstanceMethod<&Windows::open>("open"), InstanceMethod<&Windows::close>("close")});
+  }
 
-void closeWindow(const Napi::CallbackInfo& info) {
-  if (!info[0].IsArrayBuffer()) throw Napi::TypeError::New(info.Env(), "expected an ArrayBuffer");
-  auto buffer = info[0].As<Napi::ArrayBuffer>();
-  if (!buffer.IsDetached()) buffer.Detach();
-}
+  explicit Windows(const Napi::CallbackInfo& info)
+      : Napi::ObjectWrap<Windows>(info), windows_(std::make_shared<ViewList>()) {}
+
+ private:
+  Napi::Value open(const Napi::CallbackInfo& info) {
+    return ViewList::open(info.Env(), windows_, rangeArgument(info, 0), nullptr);
+  }
+  void close(const Napi::CallbackInfo& info) { windows_->detachAll(info.Env()); }
+
+  std::shared_ptr<ViewList> windows_;
+};
 
 }  // namespace
 
@@ -98,8 +107,7 @@ void exportSystem(Napi::Env env, Napi::Object exports) {
   exports.Set("geometry", Napi::Function::New<geometry>(env, "geometry"));
   exports.Set("processMemory", Napi::Function::New<processMemory>(env, "processMemory"));
   exports.Set("systemMemory", Napi::Function::New<systemMemory>(env, "systemMemory"));
-  exports.Set("openWindow", Napi::Function::New<openWindow>(env, "openWindow"));
-  exports.Set("closeWindow", Napi::Function::New<closeWindow>(env, "closeWindow"));
+  exports.Set("Windows", Windows::define(env));
   exports.Set("firstMapping", Napi::Function::New<firstMapping>(env, "firstMapping"));
 }
 

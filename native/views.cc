@@ -4,34 +4,30 @@
 
 namespace lazyshadow {
 
-/// What the collector hands back when a buffer dies: the list may be gone by then, and the view detached.
+/// What the collector hands back when a view dies: the list may be gone by then, and the view detached.
 struct ViewList::Ticket {
   std::weak_ptr<ViewList> list;
   std::weak_ptr<View> view;
-  size_t size;
 };
 
 Napi::ArrayBuffer ViewList::open(Napi::Env env, const std::shared_ptr<ViewList>& list, Range range,
                                  std::function<void()> gone) {
   auto view = std::make_shared<View>();
   view->range = range;
-  view->gone = std::move(gone);
-  auto ticket = std::make_unique<Ticket>(Ticket{list, view, range.size});
-
+  auto ticket = std::make_unique<Ticket>(Ticket{list, view});
   Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(
       env, reinterpret_cast<void*>(range.start), range.size,
-      [](Napi::Env alive, void*, Ticket* hint) {
+      [](Napi::Env, void*, Ticket* hint) {
         const std::unique_ptr<Ticket> owned(hint);
-        Napi::MemoryManagement::AdjustExternalMemory(alive, static_cast<int64_t>(owned->size));
         const std::shared_ptr<View> collected = owned->view.lock();
         if (!collected) return;
         if (const std::shared_ptr<ViewList> owner = owned->list.lock()) owner->views_.remove(collected);
         if (collected->gone) std::exchange(collected->gone, nullptr)();
       },
       ticket.get());
-  ticket.release();
-  Napi::MemoryManagement::AdjustExternalMemory(env, -static_cast<int64_t>(range.size));
+  (void)ticket.release();  // the collector's now
   view->buffer = Napi::Reference<Napi::ArrayBuffer>::New(buffer, 0);
+  view->gone = std::move(gone);
   list->views_.push_back(std::move(view));
   return buffer;
 }

@@ -1,9 +1,14 @@
 // ArrayBuffers over memory that is not V8's.
 //
-// A view keeps the memory behind it alive, and is detached (its length becomes 0) before that memory goes
-// away on this thread's order. V8 counts a buffer's length as memory that a collection could free; nothing of
-// it could be, so the length is taken back from that count for as long as the buffer lives: memory that is
-// only reserved, or seen through several views, must not drive the collector.
+// Views, which the public gets, lie over committed memory; windows, which lib/ uses, over memory that may not
+// be. Both are detached (their length becomes 0) before their memory goes away on this thread's order, and
+// keep it until then.
+//
+// V8 counts each buffer's length as memory that a collection might free, and starts one when the count has
+// grown enough. What it compares is growth since the last collection, so a window of a gigabyte costs one
+// collection when it is opened and nothing after (test/native/views.test.ts). The length is not taken out of
+// the count again with napi_adjust_external_memory: measured, that saves nothing, and where V8 subtracts the
+// length first, as Node 24 does when a process ends, the count falls below zero and V8 ends the process.
 //
 // Not thread-safe: a ViewList belongs to one handle, and so to one JavaScript thread.
 
@@ -30,7 +35,6 @@ class ViewList {
   /// Detaches the views that overlap the range.
   void detach(Napi::Env env, Range range);
   void detachAll(Napi::Env env);
-  size_t count() const { return views_.size(); }
 
  private:
   struct View {

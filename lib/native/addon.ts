@@ -76,6 +76,15 @@ export interface NativeShadowMap {
   release(): void;
 }
 
+/**
+ * Windows onto any addresses, committed or not: their owner knows what it may touch, and closes them (which detaches
+ * them all) before the memory goes.
+ */
+export interface NativeWindows {
+  open(address: number, sizeBytes: number): ArrayBuffer;
+  close(): void;
+}
+
 /** What the platform's memory is made of. */
 export interface Geometry {
   /** Unit of commit and decommit. */
@@ -131,8 +140,7 @@ interface Addon {
   processMemory(): ProcessMemory;
   systemMemory(): SystemCounters;
   firstMapping(address: number, sizeBytes: number): number | null;
-  openWindow(address: number, sizeBytes: number): ArrayBuffer;
-  closeWindow(buffer: ArrayBuffer): void;
+  Windows: new () => NativeWindows;
 }
 
 /** The package's root. `bindings` finds the nearest package.json, which may be the one that marks dist/cjs. */

@@ -2,7 +2,13 @@
  * What the operating system says of this process's memory and of the machine.
  */
 
-import { addon, type Geometry, type ProcessMemory, type SystemCounters } from './addon.js';
+import {
+  addon,
+  type Geometry,
+  type NativeWindows,
+  type ProcessMemory,
+  type SystemCounters,
+} from './addon.js';
 import { guarded } from './failures.js';
 
 export type { Geometry, ProcessMemory, SystemCounters } from './addon.js';
@@ -43,15 +49,7 @@ export function firstMapping(address: number, sizeBytes: number): number | null 
   return guarded('firstMapping', () => addon().firstMapping(address, sizeBytes));
 }
 
-/**
- * A buffer over any addresses, committed or not, for lib/ only: its user knows what it may touch, and closes it
- * before the memory goes. Never given to the public.
- */
-export function openWindow(address: number, sizeBytes: number): ArrayBuffer {
-  return guarded('openWindow', () => addon().openWindow(address, sizeBytes));
-}
-
-/** Detaches a window. */
-export function closeWindow(window: ArrayBuffer): void {
-  addon().closeWindow(window);
+/** A set of windows onto any addresses, for lib/ only: see {@link NativeWindows}. Never given to the public. */
+export function newWindows(): NativeWindows {
+  return new (addon().Windows)();
 }

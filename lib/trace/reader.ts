@@ -48,7 +48,7 @@ export class TraceReader {
   readonly header: TraceHeader;
   readonly #source: ByteSource;
   /** How far the one pass over the source has come. */
-  #state: 'at events' | 'in events' | 'at symbols' | 'in symbols' | 'closed' = 'at events';
+  #state: 'at events' | 'in events' | 'at symbols' | 'closed' = 'at events';
   #symbols: Promise<SymbolTable> | undefined;
 
   private constructor(name: string, header: TraceHeader, source: ByteSource) {
@@ -110,8 +110,13 @@ export class TraceReader {
    * @throws LazyShadowError ERR_BAD_TRACE: text that is not what the header promises, or a line that is wrong;
    * ERR_INVALID_USE: asked of a stream before its events were read, or closed
    */
-  symbols(): Promise<SymbolTable> {
-    this.#symbols ??= this.#readSymbols();
+  async symbols(): Promise<SymbolTable> {
+    if (this.#symbols === undefined) {
+      const seekable = this.#source.sizeBytes !== undefined;
+      if (this.#state === 'closed' || (!seekable && this.#state !== 'at symbols'))
+        throw this.#misuse('symbols are read after the events, from an open reader');
+      this.#symbols = this.#readSymbols(seekable);
+    }
     return this.#symbols;
   }
 
@@ -141,15 +146,9 @@ export class TraceReader {
     return words;
   }
 
-  async #readSymbols(): Promise<SymbolTable> {
+  async #readSymbols(seekable: boolean): Promise<SymbolTable> {
     const { symbolOffset, pcCount } = this.header;
     const source = this.#source;
-    const seekable = source.sizeBytes !== undefined;
-    if (this.#state === 'closed' || (!seekable && this.#state !== 'at symbols')) {
-      this.#symbols = undefined;
-      throw this.#misuse('symbols are read after the events, from an open reader');
-    }
-    if (!seekable) this.#state = 'in symbols';
     const builder = new SymbolTableBuilder(this.name, pcCount);
     const chunk = new Uint8Array(SYMBOL_CHUNK_BYTES);
     for (let position = symbolOffset; ; position += chunk.length) {

@@ -59,7 +59,7 @@ async function openFile(path: string, name: string): Promise<ByteSource> {
   try {
     handle = await open(path, 'r');
     const stat = await handle.stat();
-    if (stat.isDirectory()) throw badTrace(name, '', 'this is a directory, expected a recording');
+    if (stat.isDirectory()) throw new Error('this is a directory, expected a recording');
     if (!stat.isFile())
       return await openStream(handle.createReadStream({ highWaterMark: CHUNK_BYTES }), name);
     const file = new FileSource(handle, name, stat.size);
