@@ -36,7 +36,7 @@ export async function errorOf(source: TraceInput): Promise<LazyShadowError> {
   try {
     await readAll(source);
   } catch (error) {
-    if (error instanceof LazyShadowError) return error as LazyShadowError;
+    if (error instanceof LazyShadowError) return error;
     throw error;
   }
   throw new Error('the recording was read without an error');

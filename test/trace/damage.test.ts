@@ -248,6 +248,12 @@ describe('a damaged event', () => {
       'Malloc by goroutine 7, which was never started; expected its GoStart or Initialize before',
     ],
     [
+      'a stranger beyond the table of goroutines',
+      Op.Release,
+      { goroutine: 5000 },
+      'Release by goroutine 5000, which was never started; expected its GoStart or Initialize before',
+    ],
+    [
       'a stranger far off',
       Op.Release,
       { goroutine: 2 ** 32 - 1 },
