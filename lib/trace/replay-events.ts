@@ -6,17 +6,17 @@
 import { type Detector, PLAIN_WRITE, READ } from '../race/detector.js';
 import { EVENT_WORDS, FLAG_SUCCEEDED, Op } from './format.js';
 
+/** How far a batch has come. */
+export interface Progress {
+  /** Events of the batch that the detector has taken. */
+  done: number;
+}
+
 /**
- * Feeds events [from, count) to the detector; returns how many of the batch were taken. Fewer than `count` only if
- * `stop` says so after a race.
- * @throws what the detector throws; `position.event` is the event then
+ * Feeds the first `count` events of a batch to the detector.
+ * @throws what the detector throws; `progress.done` is then the index of the event that it threw at
  */
-export function replayEvents(
-  detector: Detector,
-  words: Int32Array,
-  count: number,
-  position: { event: number },
-): void {
+export function replayEvents(detector: Detector, words: Int32Array, count: number, progress: Progress): void {
   let i = 0;
   try {
     for (; i < count; i++) {
@@ -49,9 +49,8 @@ export function replayEvents(
           replayRare(detector, words, at, head);
       }
     }
-  } catch (error) {
-    position.event = i;
-    throw error;
+  } finally {
+    progress.done = i;
   }
 }
 
@@ -65,52 +64,83 @@ function replayRare(detector: Detector, words: Int32Array, at: number, head: num
   const size = head >>> 16;
   switch (head & 0xff) {
     case Op.ReadRange:
-      return detector.accessRange(goroutine, READ, low, high, arg, pcLow, pcHigh);
+      detector.accessRange(goroutine, READ, low, high, arg, pcLow, pcHigh);
+      break;
     case Op.WriteRange:
-      return detector.accessRange(goroutine, PLAIN_WRITE, low, high, arg, pcLow, pcHigh);
+      detector.accessRange(goroutine, PLAIN_WRITE, low, high, arg, pcLow, pcHigh);
+      break;
     case Op.ReadPC:
-      return detector.accessCalled(goroutine, READ, low, high, pcLow, pcHigh, arg);
+      detector.accessCalled(goroutine, READ, low, high, pcLow, pcHigh, arg);
+      break;
     case Op.WritePC:
-      return detector.accessCalled(goroutine, PLAIN_WRITE, low, high, pcLow, pcHigh, arg);
+      detector.accessCalled(goroutine, PLAIN_WRITE, low, high, pcLow, pcHigh, arg);
+      break;
     case Op.Malloc:
-      return detector.malloc(numberOf(low, high), arg);
+      detector.malloc(numberOf(low, high), arg, allocator(words, at));
+      break;
     case Op.Free:
-      return detector.free(numberOf(low, high), arg);
+      detector.free(numberOf(low, high), arg);
+      break;
     case Op.Acquire:
-      return detector.acquire(goroutine, low, high);
+      detector.acquire(goroutine, low, high);
+      break;
     case Op.Release:
-      return detector.release(goroutine, low, high);
+      detector.release(goroutine, low, high);
+      break;
     case Op.ReleaseMerge:
-      return detector.releaseMerge(goroutine, low, high);
+      detector.releaseMerge(goroutine, low, high);
+      break;
     case Op.ReleaseAcquire:
-      return detector.releaseAcquire(goroutine, low, high);
+      detector.releaseAcquire(goroutine, low, high);
+      break;
     case Op.AtomicLoad:
-      return detector.atomicLoad(goroutine, low, high, size, pcLow, pcHigh, arg);
+      detector.atomicLoad(goroutine, low, high, size, pcLow, pcHigh, arg);
+      break;
     case Op.AtomicStore:
-      return detector.atomicStore(goroutine, low, high, size, pcLow, pcHigh, arg);
+      detector.atomicStore(goroutine, low, high, size, pcLow, pcHigh, arg);
+      break;
     case Op.AtomicExchange:
     case Op.AtomicFetchAdd:
-      return detector.atomicUpdate(goroutine, low, high, size, pcLow, pcHigh, arg);
+      detector.atomicUpdate(goroutine, low, high, size, pcLow, pcHigh, arg);
+      break;
     case Op.AtomicCompareAndSwap:
       if ((head & (FLAG_SUCCEEDED << 8)) !== 0) {
-        return detector.atomicUpdate(goroutine, low, high, size, pcLow, pcHigh, arg);
+        detector.atomicUpdate(goroutine, low, high, size, pcLow, pcHigh, arg);
+      } else {
+        detector.atomicFailedSwap(goroutine, low, high, size, pcLow, pcHigh, arg);
       }
-      return detector.atomicFailedSwap(goroutine, low, high, size, pcLow, pcHigh, arg);
+      break;
     case Op.IgnoreSyncBegin:
-      return detector.ignoreSyncBegin(goroutine);
+      detector.ignoreSyncBegin(goroutine);
+      break;
     case Op.IgnoreSyncEnd:
-      return detector.ignoreSyncEnd(goroutine);
+      detector.ignoreSyncEnd(goroutine);
+      break;
     case Op.GoStart:
-      return detector.goStart(goroutine, arg, pcLow, pcHigh);
+      detector.goStart(goroutine, arg, pcLow, pcHigh);
+      break;
     case Op.GoEnd:
-      return detector.goEnd(goroutine);
+      detector.goEnd(goroutine);
+      break;
     case Op.MapShadow:
-      return detector.mapShadow(numberOf(low, high), arg);
+      detector.mapShadow(numberOf(low, high), arg);
+      break;
     case Op.FinalizerGoroutine:
-      return detector.finalizerGoroutine(goroutine);
+      detector.finalizerGoroutine(goroutine);
+      break;
     case Op.Initialize:
-      return detector.initialize(goroutine);
+      detector.initialize(goroutine);
+      break;
   }
+}
+
+/**
+ * Who makes the Malloc at `at`, which recordings do not say: the goroutine of the events before and after it, if that
+ * is one and the same; else 0.
+ */
+function allocator(words: Int32Array, at: number): number {
+  const before = words[at - EVENT_WORDS + 1];
+  return before !== undefined && before === words[at + EVENT_WORDS + 1] ? before : 0;
 }
 
 function numberOf(low: number, high: number): number {
