@@ -289,6 +289,15 @@ bool ShadowMap::isMapped(Range application) const {
   return mapped_.contains(application);
 }
 
+size_t ShadowMap::mappedBytes(Range application) const {
+  std::vector<Range> parts;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  mapped_.partsIn(application, &parts);
+  size_t bytes = 0;
+  for (const Range part : parts) bytes += part.size;
+  return bytes;
+}
+
 void ShadowMap::touch(uint64_t segment, size_t plane, size_t first, size_t count) {
   const std::lock_guard<std::mutex> lock(mutex_);
   std::vector<uint8_t>& states = findSegment(segment, plane, first, count)->pages[plane];

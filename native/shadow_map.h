@@ -96,6 +96,8 @@ class ShadowMap {
   /// Forgets the shadow of application memory; pages that serve no other go back to the system.
   void unmapShadow(Range application);
   bool isMapped(Range application) const;
+  /// How much of an application range is mapped.
+  size_t mappedBytes(Range application) const;
 
   /// Makes the Mapped pages among `count` of a window, from page `first` on, Touched; under Policy::Touch
   /// this commits them. Unmapped pages are left alone. All or nothing.

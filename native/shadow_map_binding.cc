@@ -52,6 +52,7 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
                            InstanceMethod<&ShadowMapHandle::mapShadow>("mapShadow"),
                            InstanceMethod<&ShadowMapHandle::unmapShadow>("unmapShadow"),
                            InstanceMethod<&ShadowMapHandle::isMapped>("isMapped"),
+                           InstanceMethod<&ShadowMapHandle::mappedBytes>("mappedBytes"),
                            InstanceMethod<&ShadowMapHandle::touch>("touch"),
                            InstanceMethod<&ShadowMapHandle::discard>("discard"),
                            InstanceMethod<&ShadowMapHandle::openWindow>("openWindow"),
@@ -95,6 +96,11 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
   Napi::Value isMapped(const Napi::CallbackInfo& info) {
     const Range range = rangeArgument(info, 0);
     return Napi::Boolean::New(info.Env(), live(info).isMapped(range));
+  }
+
+  Napi::Value mappedBytes(const Napi::CallbackInfo& info) {
+    const Range range = rangeArgument(info, 0);
+    return number(info.Env(), live(info).mappedBytes(range));
   }
 
   /// (segment, plane, firstPage, pageCount)

@@ -67,6 +67,7 @@ export interface NativeShadowMap {
   mapShadow(address: number, sizeBytes: number): void;
   unmapShadow(address: number, sizeBytes: number): void;
   isMapped(address: number, sizeBytes: number): boolean;
+  mappedBytes(address: number, sizeBytes: number): number;
   touch(segment: number, plane: number, firstPage: number, pageCount: number): void;
   discard(segment: number, plane: number, firstPage: number, pageCount: number): void;
   openWindow(segment: number, plane: number): ArrayBuffer | undefined;
@@ -143,8 +144,8 @@ interface Addon {
   Windows: new () => NativeWindows;
 }
 
-/** The package's root. `bindings` finds the nearest package.json, which may be the one that marks dist/cjs. */
-function packageRoot(): string {
+/** The package's root directory. `bindings` finds the nearest package.json, which may be the one that marks dist/cjs. */
+export function packageRoot(): string {
   let root = bindings.getRoot(bindings.getFileName());
   for (;;) {
     const { name } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { name?: string };

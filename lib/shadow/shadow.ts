@@ -264,6 +264,18 @@ export class Shadow {
   }
 
   /**
+   * How many bytes of an application range have their shadow mapped.
+   * @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_OUT_OF_RANGE (beyond what a program can address), ERR_RELEASED
+   */
+  mappedBytes(address: number | bigint, sizeBytes: number | bigint): number {
+    const map = this.#live('mappedBytes');
+    const start = checkedAddress('mappedBytes', address);
+    const size = checkedSize('mappedBytes', sizeBytes);
+    requireAddressable('mappedBytes', start, size);
+    return guarded('mappedBytes', () => map.mappedBytes(start, size));
+  }
+
+  /**
    * The shadow address of an application address: where the cells of its 8-byte granule begin. Pure arithmetic.
    * @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_OUT_OF_RANGE if the layout has no shadow for it
    */

@@ -1,0 +1,28 @@
+/**
+ * The process that measures one policy: told its task over the channel to its parent, it runs the experiment, reports,
+ * and ends. It ends too when the parent does.
+ */
+
+import { builtInWorkload } from './built-in-workloads.js';
+import { runExperiment } from './experiment.js';
+import type { Report, Task } from './measure.js';
+import { TraceWorkload } from './trace-workload.js';
+
+function report(message: Report): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.send) process.send(message, undefined, undefined, () => resolve());
+    else resolve();
+  });
+}
+
+process.once('disconnect', () => process.exit(1));
+process.once('message', async ({ policy, layout, workload, heapBytes, trace }: Task) => {
+  const result = await runExperiment({
+    policy,
+    layout,
+    workload: trace === null ? builtInWorkload(workload, heapBytes) : new TraceWorkload(trace),
+    onProgress: (done) => void report({ done }),
+  });
+  await report({ result });
+  process.exit(0);
+});
