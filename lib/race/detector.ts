@@ -32,7 +32,7 @@ import {
 import { Allocations } from './allocations.js';
 import { BYTES, byteMask, CELL_WORDS, KIND, PLAIN, SLOT, SLOT_SHIFT, SPILLED, WRITE } from './cell.js';
 import { Clocks } from './clock.js';
-import { CLOCK, DEPTH, FLOOR, Goroutines, LEAKED, POSITION, STACK, STATE_SHIFT } from './goroutine.js';
+import { CLOCK, DEPTH, FLOOR, type GoroutineInfo, Goroutines, LEAKED, POSITION, STACK, STATE_SHIFT } from './goroutine.js';
 import { History } from './history.js';
 import { Leaks } from './leak.js';
 import { Order } from './order.js';
@@ -277,6 +277,13 @@ export class Detector {
     if (sizeBytes === 0) return;
     this.windows.map(address, sizeBytes);
     this.objects.adopt();
+    this.#index = -1;
+  }
+
+  /** Forgets [address, address + sizeBytes), whose shadow is about to be unmapped. */
+  unmapShadow(address: number, sizeBytes: number): void {
+    this.objects.drop(address, sizeBytes);
+    this.windows.unmap(address, sizeBytes);
     this.#index = -1;
   }
 

@@ -81,6 +81,16 @@ export class Windows {
     for (const window of this) this.#measure(window);
   }
 
+  /** [address, address + sizeBytes) is no longer mapped. */
+  unmap(address: number, sizeBytes: number): void {
+    const end = address + sizeBytes;
+    this.#ranges = this.#ranges.flatMap((range) => [
+      ...(range.start < address ? [{ start: range.start, end: Math.min(range.end, address) }] : []),
+      ...(range.end > end ? [{ start: Math.max(range.start, end), end: range.end }] : []),
+    ]);
+    for (const window of this) this.#measure(window);
+  }
+
   /** Whether the granule at `address` has a mapped byte. */
   isMapped(address: number): boolean {
     return this.#ranges.some(({ start, end }) => address + GRANULE_BYTES > start && address < end);
@@ -105,6 +115,8 @@ export class Windows {
     const within = this.#ranges.filter((range) => range.start < end && range.end > window.base);
     const first = within[0];
     const last = within.at(-1);
+    window.firstGranule = 0;
+    window.endGranule = 0;
     if (first === undefined || last === undefined) return;
     window.firstGranule = Math.floor((Math.max(first.start, window.base) - window.base) / GRANULE_BYTES);
     window.endGranule = Math.ceil((Math.min(last.end, end) - window.base) / GRANULE_BYTES);

@@ -16,7 +16,6 @@ import { DEFAULT_POLICY, POLICIES, type Policy } from '../../shadow/policies.js'
 import { Shadow } from '../../shadow/shadow.js';
 import { TraceReader } from '../../trace/reader.js';
 import { type ReplayResult, replayTrace } from '../../trace/replay.js';
-import { packageVersion } from '../../version.js';
 
 /** Exit code of a recording that could not be replayed. */
 const EXIT_BAD_INPUT = 2;
@@ -28,7 +27,7 @@ type Format = 'text' | 'json' | 'sarif';
 interface ReplayFlags {
   readonly policy: Policy;
   readonly layout: string;
-  readonly gorace: string;
+  readonly gorace: Gorace;
   readonly format: Format;
   readonly json?: boolean;
   readonly output?: string;
@@ -41,30 +40,42 @@ export function registerReplay(program: Command): void {
     .command('replay')
     .description('run recordings through the race detector and report the races in them')
     .argument('<files...>', 'recordings (.trc, or packed with gzip), or - for standard input')
-    .addOption(new Option('--policy <policy>', 'how shadow is mapped').choices([...POLICIES]).default(DEFAULT_POLICY))
-    .addOption(new Option('--layout <name>', 'where the shadow lies').choices([...LAYOUT_NAMES]).default(DEFAULT_LAYOUT))
-    .option('--gorace <options>', 'as the variable GORACE: "history_size=7 halt_on_error=1"', '')
-    .addOption(new Option('--format <format>', 'of the reports').choices(['text', 'json', 'sarif']).default('text'))
+    .addOption(
+      new Option('--policy <policy>', 'how shadow is mapped').choices([...POLICIES]).default(DEFAULT_POLICY),
+    )
+    .addOption(
+      new Option('--layout <name>', 'where the shadow lies')
+        .choices([...LAYOUT_NAMES])
+        .default(DEFAULT_LAYOUT),
+    )
+    .addOption(
+      new Option('--gorace <options>', 'as the variable GORACE: "history_size=7 halt_on_error=1"')
+        .argParser(goraceOf)
+        .default(goraceOf(''), 'as Go'),
+    )
+    .addOption(
+      new Option('--format <format>', 'of the reports').choices(['text', 'json', 'sarif']).default('text'),
+    )
     .option('--json', 'short for --format json: one object a line for each recording')
     .option('--output <file>', 'write the reports there')
     .option('--locations', 'say in text reports which object each race is in, which Go does not')
     .action(async (files: string[], flags: ReplayFlags) => {
-      process.exitCode = await replayFiles(files, flags);
+      process.exitCode = await replayFiles(files, flags, program.version() ?? '');
     });
 }
 
 /** Replays each file; returns the exit code. */
-async function replayFiles(files: readonly string[], flags: ReplayFlags): Promise<number> {
-  const gorace = goraceOf(flags.gorace);
+async function replayFiles(files: readonly string[], flags: ReplayFlags, version: string): Promise<number> {
+  const { gorace } = flags;
   const format: Format = flags.json === true ? 'json' : flags.format;
-  const output = openOutput(flags, gorace);
+  const output = openOutput(flags);
   const sarifRuns: SarifRun[] = [];
   let found = 0;
   let failed = false;
   try {
     for (const file of files) {
       try {
-        const { result, shadow } = await replayFile(file, flags, gorace);
+        const { result, shadow } = await replayFile(file, flags);
         const symbolize = (pc: number) => result.symbols.frames(pc);
         found += result.reports.length;
         if (format === 'json') output.write(`${JSON.stringify(jsonLine(result, shadow, gorace))}\n`);
@@ -72,23 +83,27 @@ async function replayFiles(files: readonly string[], flags: ReplayFlags): Promis
           const { stripPathPrefix } = gorace;
           sarifRuns.push({ name: result.name, reports: result.reports, symbolize, stripPathPrefix });
         } else {
-          const options = { symbolize, stripPathPrefix: gorace.stripPathPrefix, withLocation: flags.locations === true };
+          const options = {
+            symbolize,
+            stripPathPrefix: gorace.stripPathPrefix,
+            withLocation: flags.locations === true,
+          };
           for (const report of result.reports) output.write(formatReport(report, options));
         }
       } catch (error) {
         if (!(error instanceof LazyShadowError)) throw error;
-        process.stderr.write(`lazyshadow: ${error.message}\n`);
+        process.stderr.write(`lazyshadow: ${error.message} [${error.code}]\n`);
         failed = true;
       }
     }
-    if (format === 'sarif') output.write(`${JSON.stringify(sarifLog(sarifRuns, packageVersion()), null, 2)}\n`);
+    if (format === 'sarif') output.write(`${JSON.stringify(sarifLog(sarifRuns, version), null, 2)}\n`);
   } finally {
     output.close();
   }
   if (found > 0) {
     process.stderr.write(formatSummary(found));
     // Go waits, so that other threads may report too. Nothing else runs here: only whoever asks for it waits.
-    if (flags.gorace.includes('atexit_sleep_ms')) await sleep(gorace.atexitSleepMs);
+    if (gorace.given.includes('atexit_sleep_ms')) await sleep(gorace.atexitSleepMs);
   }
   if (failed) return EXIT_BAD_INPUT;
   return found > 0 ? gorace.exitCode : EXIT_CLEAN;
@@ -103,7 +118,6 @@ interface MemoryAtEnd {
 async function replayFile(
   file: string,
   flags: ReplayFlags,
-  gorace: GoraceOptions,
 ): Promise<{ result: ReplayResult; shadow: MemoryAtEnd }> {
   const reader = await TraceReader.open(file);
   const bar = progressBar(reader.name, reader.header.eventCount);
@@ -112,7 +126,7 @@ async function replayFile(
     try {
       const start = performance.now();
       const result = await replayTrace(reader, shadow, {
-        gorace,
+        gorace: flags.gorace,
         onProgress: (events) => {
           const seconds = (performance.now() - start) / 1000;
           bar?.update(events, { rate: `${(events / seconds / 1e6).toFixed(1)} M events/s` });
@@ -150,10 +164,15 @@ function jsonLine(result: ReplayResult, memory: MemoryAtEnd, gorace: GoraceOptio
   };
 }
 
-/** GORACE's options; a mistake is the command line's. */
-function goraceOf(text: string): GoraceOptions {
+/** GORACE's options, and which were given. */
+interface Gorace extends GoraceOptions {
+  readonly given: readonly string[];
+}
+
+/** What --gorace says; a mistake in it is told as one of the command line. */
+function goraceOf(text: string): Gorace {
   try {
-    return parseGorace(text);
+    return { ...parseGorace(text), given: text.split(/[\s=]+/) };
   } catch (error) {
     if (error instanceof LazyShadowError) throw new InvalidArgumentError(error.message);
     throw error;
@@ -166,9 +185,9 @@ interface Output {
 }
 
 /** Where reports go: --output, or GORACE's log_path if it was given, or standard output. */
-function openOutput(flags: ReplayFlags, gorace: GoraceOptions): Output {
-  if (flags.output !== undefined) return fileOutput(flags.output);
-  if (!flags.gorace.includes('log_path') || gorace.logPath === 'stdout') {
+function openOutput({ output, gorace }: ReplayFlags): Output {
+  if (output !== undefined) return fileOutput(output);
+  if (!gorace.given.includes('log_path') || gorace.logPath === 'stdout') {
     return { write: (text) => process.stdout.write(text), close: () => {} };
   }
   if (gorace.logPath === 'stderr') return { write: (text) => process.stderr.write(text), close: () => {} };
