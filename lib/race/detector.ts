@@ -32,7 +32,17 @@ import {
 import { Allocations } from './allocations.js';
 import { BYTES, byteMask, CELL_WORDS, KIND, PLAIN, SLOT, SLOT_SHIFT, SPILLED, WRITE } from './cell.js';
 import { Clocks } from './clock.js';
-import { CLOCK, DEPTH, FLOOR, type GoroutineInfo, Goroutines, LEAKED, POSITION, STACK, STATE_SHIFT } from './goroutine.js';
+import {
+  CLOCK,
+  DEPTH,
+  FLOOR,
+  type GoroutineInfo,
+  Goroutines,
+  LEAKED,
+  POSITION,
+  STACK,
+  STATE_SHIFT,
+} from './goroutine.js';
 import { History } from './history.js';
 import { Leaks } from './leak.js';
 import { Order } from './order.js';

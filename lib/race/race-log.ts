@@ -24,7 +24,16 @@ export interface RaceLogOptions {
   /** Names for the ranges of application memory. */
   readonly ranges: readonly NamedRange[];
   readonly onReport: (report: RaceReport) => void;
+  /**
+   * Whether goroutines are numbered as Go's runtime does it: the goroutine of Initialize, 1, is the context in which the
+   * program itself is set up and has number 0 in text; the main goroutine is the first that it starts, 2.
+   * Otherwise text has the caller's numbers, and the goroutine of Initialize is the main one.
+   */
+  readonly goNumbers?: boolean;
 }
+
+/** The main goroutine's number where goroutines are numbered as in Go. */
+const GO_MAIN_NUMBER = 1;
 
 /** Stack numbers are below this, so that a pair of them is one number. */
 const STACK_LIMIT = 2 ** 26;
@@ -83,7 +92,11 @@ export class RaceLog {
       address: granule + firstByte(bytes),
       sizeBytes: byteCount(span(bytes)),
       goroutine: who.goroutine,
-      main: who.goroutine === detector.goroutines.main,
+      textNumber: this.#textNumber(who.goroutine),
+      main:
+        this.#options.goNumbers === true
+          ? this.#textNumber(who.goroutine) === GO_MAIN_NUMBER
+          : who.goroutine === detector.goroutines.main,
       running: who.running,
       stack: stack === EMPTY_STACK ? null : stacks.pcs(stack),
       createdAt: stacks.pcs(who.createdAt),
@@ -98,6 +111,10 @@ export class RaceLog {
     });
   }
 
+  #textNumber(goroutine: number): number {
+    return this.#options.goNumbers === true ? goroutine - 1 : goroutine;
+  }
+
   #locate(detector: Detector, address: number): RaceLocation | null {
     const object = detector.allocations.find(address);
     if (object !== undefined) {
@@ -107,7 +124,10 @@ export class RaceLog {
         address: object.address,
         sizeBytes: object.sizeBytes,
         offset: address - object.address,
-        allocated: goroutine === 0 ? null : { goroutine, stack: detector.stacks.pcs(stack) },
+        allocated:
+          goroutine === 0
+            ? null
+            : { goroutine, textNumber: this.#textNumber(goroutine), stack: detector.stacks.pcs(stack) },
       };
     }
     const range = detector.windows.ranges.find(({ start, end }) => address >= start && address < end);

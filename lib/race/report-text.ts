@@ -40,13 +40,13 @@ export function formatSummary(reportCount: number): string {
 function accessText(access: ReportedAccess, first: boolean, options: TextOptions): string {
   const kind = access.kind === 'write' ? 'Write' : 'Read';
   const what = first ? kind : `Previous ${access.kind}`;
-  const who = access.main ? 'main goroutine' : `goroutine ${access.goroutine}`;
+  const who = access.main ? 'main goroutine' : `goroutine ${access.textNumber}`;
   return `${what} at ${formatAddress(access.address)} by ${who}:\n${stackText(access.stack, options)}`;
 }
 
 function creationText(access: ReportedAccess, options: TextOptions): string {
   const state = access.running ? 'running' : 'finished';
-  return `Goroutine ${access.goroutine} (${state}) created at:\n${stackText(access.createdAt, options)}`;
+  return `Goroutine ${access.textNumber} (${state}) created at:\n${stackText(access.createdAt, options)}`;
 }
 
 function stackText(pcs: readonly number[] | null, options: TextOptions): string {
@@ -65,5 +65,5 @@ function locationText(location: RaceLocation, options: TextOptions): string {
   if (location.kind === 'region') return `Location is the ${location.name} segment at ${where}\n`;
   const { allocated } = location;
   if (allocated === null) return `Location is the heap object at ${where}\n`;
-  return `Location is the heap object at ${where}, allocated by goroutine ${allocated.goroutine}:\n${stackText(allocated.stack, options)}`;
+  return `Location is the heap object at ${where}, allocated by goroutine ${allocated.textNumber}:\n${stackText(allocated.stack, options)}`;
 }

@@ -21,8 +21,11 @@ export interface ReportedAccess {
   /** First byte of it in its granule, and how many from there to its last. */
   readonly address: number;
   readonly sizeBytes: number;
+  /** The goroutine by the caller's, or the recording's, number. */
   readonly goroutine: number;
-  /** Whether that is the main goroutine. */
+  /** Its number in text reports. */
+  readonly textNumber: number;
+  /** Whether text reports call it the main goroutine. */
   readonly main: boolean;
   /** Whether the goroutine had not ended when the race was seen. */
   readonly running: boolean;
@@ -49,7 +52,11 @@ export type RaceLocation =
       readonly sizeBytes: number;
       readonly offset: number;
       /** Who allocated it and where; null when that is not known. */
-      readonly allocated: { readonly goroutine: number; readonly stack: readonly number[] } | null;
+      readonly allocated: {
+        readonly goroutine: number;
+        readonly textNumber: number;
+        readonly stack: readonly number[];
+      } | null;
     };
 
 export interface RaceReport {

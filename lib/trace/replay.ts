@@ -59,6 +59,7 @@ export async function replayTrace(
   const log = new RaceLog({
     gorace,
     ranges: shadow.layout.application,
+    goNumbers: true,
     onReport: (report) => {
       reports.push(report);
       options.onReport?.(report);
