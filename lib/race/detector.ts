@@ -162,7 +162,7 @@ export class Detector {
   }
 
   goEnd(goroutine: number): void {
-    this.goroutines.end(goroutine);
+    this.#order.end(goroutine);
   }
 
   funcEnter(goroutine: number, pcLow: number, pcHigh: number): void {

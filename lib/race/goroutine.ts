@@ -23,7 +23,7 @@ import { EMPTY_STACK } from './stack.js';
 export const STATE_SHIFT = 3;
 /** Position of the last access or release. */
 export const POSITION = 0;
-/** Position of the last release or start: cells above it are of the current epoch. */
+/** Position of the last release or start: cells above it are of the current epoch. POSITION_LIMIT while LEAKED. */
 export const FLOOR = 1;
 /** 1 from a FinalizerGoroutine to the slot's next release, else 0 (leak.ts). */
 export const LEAKED = 2;

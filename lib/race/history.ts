@@ -10,8 +10,8 @@
  * A cell may stand for several accesses of one epoch (the union of their bytes); its position is the last one's,
  * and word 3 leads from there to the others. Rings begin small and grow with what a slot records up to the
  * bound that `history_size` sets, so a stack is known if and only if the goroutine has recorded fewer accesses
- * since than that bound. Rings of slots that nobody runs in any more are given up when there are too many of them,
- * the longest finished first.
+ * since than that bound. Rings of finished goroutines are given up when
+ * they are too many, the longest finished first.
  */
 import { reserve } from './goroutine.js';
 import { EMPTY_STACK } from './stack.js';
@@ -21,6 +21,9 @@ const ENTRY_SHIFT = 2;
 const FIRST_ENTRIES = 16;
 /** A ring grows by this factor: few copies, and at most a quarter of it is in use after one. */
 const GROWTH_SHIFT = 2;
+
+/** Entries that the rings of finished goroutines hold together: 64 MiB. */
+const RETIRED_ENTRIES = 4 * 1024 * 1024;
 
 /** What is known of an earlier access. */
 export interface PastAccess {
@@ -43,6 +46,9 @@ export class History {
   /** Rings that were given back, by log2 of their entries. */
   readonly #free: number[][] = [];
   readonly #limit: number;
+  /** Slots without a goroutine that have a ring, longest first, and the entries of their rings. */
+  readonly #retired = new Set<number>();
+  #retiredEntries = 0;
 
   /** @param entries The most that a ring holds: a power of two. */
   constructor(entries: number) {
@@ -56,7 +62,20 @@ export class History {
   /** Makes sure that a slot that is about to be used has a ring. */
   ensure(slot: number): void {
     this.#reserve(slot + 1);
+    if (this.#retired.delete(slot)) this.#retiredEntries -= (this.masks[slot] as number) + 1;
     if (this.masks[slot] === -1) this.#replace(slot, Math.min(FIRST_ENTRIES, this.#limit), 0, 0);
+  }
+
+  /** Notes that nobody runs on a slot any more: its ring stays until there are too many such. */
+  retire(slot: number): void {
+    this.#retired.add(slot);
+    this.#retiredEntries += (this.masks[slot] as number) + 1;
+    for (const oldest of this.#retired) {
+      if (this.#retiredEntries <= RETIRED_ENTRIES) return;
+      this.#retired.delete(oldest);
+      this.#retiredEntries -= (this.masks[oldest] as number) + 1;
+      this.#forget(oldest);
+    }
   }
 
   /** Notes a position that is no access. */
@@ -72,14 +91,6 @@ export class History {
     const entries = (this.masks[slot] as number) + 1;
     if (entries >= this.#limit) return;
     this.#replace(slot, Math.min(entries << GROWTH_SHIFT, this.#limit), entries, position);
-  }
-
-  /** Gives up a slot's ring: its stacks are no longer known. */
-  forget(slot: number): void {
-    const entries = (this.masks[slot] as number) + 1;
-    if (entries === 0) return;
-    this.#give(this.starts[slot] as number, entries);
-    this.masks[slot] = -1;
   }
 
   /**
@@ -115,13 +126,22 @@ export class History {
     }
   }
 
+  /** Gives up a slot's ring: its stacks are no longer known. */
+  #forget(slot: number): void {
+    this.#give(this.starts[slot] as number, (this.masks[slot] as number) + 1);
+    this.masks[slot] = -1;
+  }
+
   /** Gives a slot a larger ring with the `kept` entries before `position`. */
   #replace(slot: number, entries: number, kept: number, position: number): void {
     const from = this.starts[slot] as number;
     const to = this.#alloc(entries);
+    const words = this.pool;
     for (let past = Math.max(1, position - kept); past < position; past++) {
       const source = from + ((past & (kept - 1)) << ENTRY_SHIFT);
-      this.pool.copyWithin(to + ((past & (entries - 1)) << ENTRY_SHIFT), source, source + (1 << ENTRY_SHIFT));
+      const target = to + ((past & (entries - 1)) << ENTRY_SHIFT);
+      for (let word = 0; word < 1 << ENTRY_SHIFT; word++)
+        words[target + word] = words[source + word] as number;
     }
     if (kept > 0) this.#give(from, kept);
     this.starts[slot] = to;

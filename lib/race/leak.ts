@@ -7,8 +7,10 @@
  * all of the epoch. Positions being finer than epochs, those epochs are remembered here; that is asked only
  * when two accesses look unordered, which costs the path of ordered ones nothing.
  *
- * One more consequence: in a leaked epoch the order of accesses is not transitive. An access of it therefore never
- * stands in for another goroutine's earlier access (Detector's rule of domination).
+ * Two more consequences, both because such an epoch is ordered before others without having ended. Its order is not
+ * transitive, so an access of it never stands in for another goroutine's earlier access (Detector's second rule). And an
+ * access that repeats an earlier one of the epoch may race with one in between that the earlier one is ordered before,
+ * so it is never skipped: the slot's FLOOR is above all positions until the epoch ends.
  */
 
 interface LeakedEpoch {
@@ -26,10 +28,10 @@ export class Leaks {
     this.#epochs.set(slot, epochs);
   }
 
-  /** The leaked epoch of `slot` ends at position `to`. */
+  /** The epoch of `slot` ends at position `to`; nothing if it was not leaked. */
   close(slot: number, to: number): void {
     const last = this.#epochs.get(slot)?.at(-1);
-    if (last !== undefined) last.to = to;
+    if (last?.to === Number.POSITIVE_INFINITY) last.to = to;
   }
 
   /** Whether the access at `position` of `slot` is ordered before a clock that knows the slot up to `known`. */

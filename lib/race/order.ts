@@ -6,8 +6,9 @@
  * at once. So an acquire from a goroutine whose release is known already changes nothing, and is one look-up.
  */
 import { LazyShadowError } from '../native/errors.js';
+import { POSITION_LIMIT } from './cell.js';
 import { type Clocks, EMPTY_CLOCK } from './clock.js';
-import { CLOCK, FLOOR, type Goroutines, IGNORE, LEAKED, POSITION, STACK, STATE_SHIFT } from './goroutine.js';
+import { CLOCK, FLOOR, type Goroutines, IGNORE, LEAKED, POSITION, STATE_SHIFT } from './goroutine.js';
 import type { History } from './history.js';
 import type { Leaks } from './leak.js';
 import { MERGED, SYNC_CLOCK, SYNC_POSITION, SYNC_SHIFT, SYNC_SLOT, type SyncObjects } from './sync.js';
@@ -41,6 +42,15 @@ export class Order {
     }
     const slot = goroutines.start(goroutine, clock, createdAt);
     this.#history.ensure(slot);
+  }
+
+  /** Ends a goroutine, and so its epoch. */
+  end(goroutine: number): void {
+    const slot = this.#goroutines.slotOf(goroutine);
+    const position = this.#goroutines.state[(slot << STATE_SHIFT) + POSITION] as number;
+    this.#leaks.close(slot, position + 1);
+    this.#goroutines.end(goroutine);
+    this.#history.retire(slot);
   }
 
   /** Makes sure that clocks have a component for one more slot. */
@@ -125,6 +135,7 @@ export class Order {
         // A position that nobody knows yet: what was released before it does not include the rest of the epoch.
         const position = this.#bump(other);
         state[at + LEAKED] = 1;
+        state[at + FLOOR] = POSITION_LIMIT;
         this.#leaks.open(other, position);
       }
       clock = this.#clocks.set(clock, other, state[at + POSITION] as number);
@@ -218,10 +229,5 @@ export class Order {
     state[at + POSITION] = position;
     this.#history.pass(slot, position);
     return position;
-  }
-
-  /** The stack of `slot`. */
-  stackOf(slot: number): number {
-    return this.#goroutines.state[(slot << STATE_SHIFT) + STACK] as number;
   }
 }
