@@ -40,7 +40,7 @@ export const SLOT_LIMIT = 2 ** (32 - SLOT_SHIFT);
 /** Word 1 of a granule's last cell when the granule has more cells than fit: word 0 is their place (spill.ts). */
 export const SPILLED = -1;
 
-/** The highest position; a goroutine that gets there goes on under another slot. */
+/** The highest position: a goroutine may record two thousand million accesses. */
 export const POSITION_LIMIT = 2 ** 31 - 1;
 
 /** The slot of a cell's word 0. */

@@ -632,9 +632,9 @@ export class Detector {
     const state = this.goroutines.state;
     const at = slot << STATE_SHIFT;
     const position = (state[at + POSITION] as number) + 1;
-    state[at + POSITION] = position;
     const history = this.history;
     if ((position & (history.masks[slot] as number)) === 0) history.wrap(slot, position);
+    state[at + POSITION] = position;
     const entry = (history.starts[slot] as number) + ((position & (history.masks[slot] as number)) << 2);
     const pool = history.pool;
     pool[entry] = pcLow;

@@ -147,29 +147,6 @@ export class Goroutines {
     this.#finished.push(slot);
   }
 
-  /**
-   * Gives a goroutine whose slot has come to POSITION_LIMIT another slot, ordered after all that it did.
-   * The old slot is never used again.
-   */
-  renew(goroutine: number): number {
-    const old = this.slotOf(goroutine);
-    const at = old << STATE_SHIFT;
-    const clock = this.#clocks.set(
-      this.state[at + CLOCK] as number,
-      old,
-      this.state[at + POSITION] as number,
-    );
-    this.state[at + CLOCK] = EMPTY_CLOCK;
-    const slot = this.#newSlot();
-    this.slots[goroutine] = slot;
-    this.#begin(slot, goroutine, clock, this.state[at + STACK] as number);
-    const to = slot << STATE_SHIFT;
-    this.state[to + IGNORE] = this.state[at + IGNORE] as number;
-    this.state[to + DEPTH] = this.state[at + DEPTH] as number;
-    this.state[at + STACK] = EMPTY_STACK;
-    return slot;
-  }
-
   /** The goroutine that made the access at `position` of `slot`. */
   at(slot: number, position: number): GoroutineInfo {
     let turn = this.#lastTurn[slot] as number;

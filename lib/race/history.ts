@@ -13,6 +13,8 @@
  * since than that bound. Rings of finished goroutines are given up when
  * they are too many, the longest finished first.
  */
+import { LazyShadowError } from '../native/errors.js';
+import { POSITION_LIMIT } from './cell.js';
 import { reserve } from './goroutine.js';
 import { EMPTY_STACK } from './stack.js';
 
@@ -88,6 +90,9 @@ export class History {
    * it may be. `position` is the one about to be recorded.
    */
   wrap(slot: number, position: number): void {
+    if (position > POSITION_LIMIT) {
+      throw new LazyShadowError('ERR_OUT_OF_RANGE', 'one goroutine has recorded more than 2^31 accesses.');
+    }
     const entries = (this.masks[slot] as number) + 1;
     if (entries >= this.#limit) return;
     this.#replace(slot, Math.min(entries << GROWTH_SHIFT, this.#limit), entries, position);

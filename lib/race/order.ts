@@ -226,8 +226,8 @@ export class Order {
     const state = this.#goroutines.state;
     const at = slot << STATE_SHIFT;
     const position = (state[at + POSITION] as number) + 1;
-    state[at + POSITION] = position;
     this.#history.pass(slot, position);
+    state[at + POSITION] = position;
     return position;
   }
 }
