@@ -461,7 +461,7 @@ export class Detector {
     let same = -1;
     for (let at = first; at < inlineEnd; at += CELL_WORDS) {
       if (cells[at + 1] === 0) {
-        free = at;
+        if (free < 0) free = at;
         continue;
       }
       const outcome = this.#meet(cells, at, word, slot, floor, granule, pcLow, pcHigh);
@@ -496,8 +496,8 @@ export class Detector {
     } else if (free >= 0) {
       this.#put(cells, free, word, slot, word, 0, pcLow, pcHigh);
     } else {
-      const list = this.spill.open(window, granule);
-      this.spill.add(window, granule, list, word, this.#next(slot, word, 0, pcLow, pcHigh));
+      const position = this.#next(slot, word, 0, pcLow, pcHigh);
+      this.#addSpilled(granule, this.spill.open(window, granule), word, position);
     }
   }
 
@@ -562,10 +562,28 @@ export class Detector {
     } else if (free >= 0) {
       this.#put(cells, free, word, slot, word, 0, pcLow, pcHigh);
     } else {
-      spill.add(this.#window, granule, list, word, this.#next(slot, word, 0, pcLow, pcHigh));
+      this.#addSpilled(granule, list, word, this.#next(slot, word, 0, pcLow, pcHigh));
       return;
     }
     if (spill.isEmpty(list)) spill.close(this.#window, granule, list);
+  }
+
+  /** Adds a cell to a granule whose inline cells are in use. Writes stay inline while they can: reads scan lists with writes. */
+  #addSpilled(granule: number, list: number, word: number, position: number): void {
+    const cells = this.#cells;
+    const first = granule << this.#granuleShift;
+    const inlineEnd = first + this.#wordsPerGranule - CELL_WORDS;
+    if ((word & WRITE) !== 0) {
+      for (let at = first; at < inlineEnd; at += CELL_WORDS) {
+        const old = cells[at] as number;
+        if ((old & WRITE) !== 0) continue;
+        this.spill.add(this.#window, granule, list, old, cells[at + 1] as number);
+        cells[at] = word;
+        cells[at + 1] = position;
+        return;
+      }
+    }
+    this.spill.add(this.#window, granule, list, word, position);
   }
 
   /** An older access, the cell at `at`, meets the access `word`. */

@@ -67,11 +67,15 @@ export class Spill {
     return this.words.byteLength;
   }
 
-  /** Spills a granule whose last cell is in use: its cell moves to a new list. */
+  /** Spills a granule whose cells are all in use: one of them, a read if there is one, moves to a new list. */
   open(window: Window, granule: number): number {
     const list = this.#alloc(FIRST_SIZE, window.segment.index, granule);
     const { shadow } = window.segment;
-    const at = (granule << this.#granuleShift) + this.#lastCell;
+    const first = granule << this.#granuleShift;
+    const at = first + this.#lastCell;
+    for (let other = first; other < at && ((shadow[at] as number) & WRITE) !== 0; other += CELL_WORDS) {
+      if (((shadow[other] as number) & WRITE) === 0) swapCells(shadow, other, at);
+    }
     this.#put(list, shadow[at] as number, shadow[at + 1] as number);
     shadow[at] = list;
     shadow[at + 1] = SPILLED;
@@ -206,4 +210,13 @@ export class Spill {
 function hash(slot: number): number {
   const mixed = Math.imul(slot, 0x9e3779b1);
   return mixed ^ (mixed >>> 15);
+}
+
+function swapCells(cells: Int32Array, a: number, b: number): void {
+  const word = cells[a] as number;
+  const position = cells[a + 1] as number;
+  cells[a] = cells[b] as number;
+  cells[a + 1] = cells[b + 1] as number;
+  cells[b] = word;
+  cells[b + 1] = position;
 }
