@@ -32,10 +32,17 @@ export class Clocks {
   #live = 0;
   /** log2 of the slots that a word of the root stands for: 0 while all slots fit one node. */
   #shift = 0;
+  /** Words of a root that are in use. */
+  #width = 0;
 
   /** Slots that a clock can have components for before `deepen`. */
   get capacity(): number {
     return 2 ** (this.#shift + NODE_SHIFT);
+  }
+
+  /** Tells that slots below `count` are in use; never more than the capacity. */
+  cover(count: number): void {
+    this.#width = ((count - 1) >>> this.#shift) + 1;
   }
 
   /** Nodes that some clock holds. */
@@ -88,7 +95,7 @@ export class Clocks {
   /** What a root of before `deepen` is called since. */
   deepened(root: number): number {
     if (root === EMPTY_CLOCK) return EMPTY_CLOCK;
-    const node = this.#alloc();
+    const node = this.#own(EMPTY_CLOCK, 0);
     this.#nodes[node << NODE_SHIFT] = root;
     return node;
   }
@@ -112,35 +119,42 @@ export class Clocks {
   }
 
   #joinLeaves(a: number, b: number): number {
-    let nodes = this.#nodes;
-    const from = b << NODE_SHIFT;
-    const into = a << NODE_SHIFT;
-    let behind = false;
-    let ahead = false;
+    const shared = (this.#counts[a] as number) > 1;
+    // The join is written in one pass, and given up if it turns out to be one of the two.
+    const own = shared ? this.#alloc() : a;
+    const nodes = this.#nodes;
+    const mine = a << NODE_SHIFT;
+    const theirs = b << NODE_SHIFT;
+    const to = own << NODE_SHIFT;
+    let behind = 0;
+    let ahead = 0;
     for (let i = 0; i < NODE_WORDS; i++) {
-      const difference = (nodes[into + i] as number) - (nodes[from + i] as number);
-      if (difference < 0) behind = true;
-      else if (difference > 0) ahead = true;
+      const x = nodes[mine + i] as number;
+      const y = nodes[theirs + i] as number;
+      // Positions are not negative, so their difference does not overflow and its sign tells which is greater.
+      const difference = x - y;
+      behind |= difference;
+      ahead |= -difference;
+      nodes[to + i] = difference < 0 ? y : x;
     }
-    if (!behind) return a;
-    if (!ahead) {
+    if (behind >= 0) {
+      if (shared) this.#drop(own, 0);
+      return a;
+    }
+    if (ahead >= 0) {
       this.#drop(a, 0);
+      if (shared) this.#drop(own, 0);
       return this.retain(b);
     }
-    const own = this.#own(a, 0);
-    nodes = this.#nodes;
-    const to = own << NODE_SHIFT;
-    for (let i = 0; i < NODE_WORDS; i++) {
-      const position = nodes[from + i] as number;
-      if (position > (nodes[to + i] as number)) nodes[to + i] = position;
-    }
+    if (shared) this.#counts[a] = (this.#counts[a] as number) - 1;
     return own;
   }
 
   #joinInner(a: number, b: number, shift: number): number {
     let own = a;
     let same = true;
-    for (let i = 0; i < NODE_WORDS; i++) {
+    const width = shift === this.#shift ? this.#width : NODE_WORDS;
+    for (let i = 0; i < width; i++) {
       const mine = this.#nodes[(own << NODE_SHIFT) + i] as number;
       const theirs = this.#nodes[(b << NODE_SHIFT) + i] as number;
       if (mine === theirs) continue;
@@ -168,7 +182,10 @@ export class Clocks {
   #own(node: number, shift: number): number {
     if (node !== EMPTY_CLOCK && this.#counts[node] === 1) return node;
     const copy = this.#alloc();
-    if (node === EMPTY_CLOCK) return copy;
+    if (node === EMPTY_CLOCK) {
+      this.#nodes.fill(0, copy << NODE_SHIFT, (copy + 1) << NODE_SHIFT);
+      return copy;
+    }
     const nodes = this.#nodes;
     const from = node << NODE_SHIFT;
     const to = copy << NODE_SHIFT;
@@ -196,13 +213,11 @@ export class Clocks {
     this.#live--;
   }
 
-  /** A node of zeros, held once. */
+  /** A node held once, with anything in it. */
   #alloc(): number {
     let node = this.#free;
     if (node !== 0) {
-      const at = node << NODE_SHIFT;
-      this.#free = this.#nodes[at] as number;
-      this.#nodes.fill(0, at, at + NODE_WORDS);
+      this.#free = this.#nodes[node << NODE_SHIFT] as number;
     } else {
       node = this.#used++;
       if (node === this.#counts.length) this.#grow();

@@ -41,6 +41,7 @@ export class Order {
       clock = this.#clocks.set(this.#clocks.retain(known), parentSlot, position);
     }
     const slot = goroutines.start(goroutine, clock, createdAt);
+    this.#clocks.cover(goroutines.slotCount);
     this.#history.ensure(slot);
   }
 
