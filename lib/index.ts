@@ -4,6 +4,11 @@
  * Importing this loads nothing of the command line, and the native addon only when it is first needed.
  */
 
+export { WORKLOAD_NAMES } from './measure/built-in-workloads.js';
+export { diagnose, type Finding } from './measure/diagnosis.js';
+export type { PolicyResult } from './measure/experiment.js';
+export { type MeasureOptions, type MeasureResult, measure } from './measure/measure.js';
+export type { Sample } from './measure/sample.js';
 export type { AddressRange, MemoryStats } from './native/addon.js';
 export {
   formatAddress,

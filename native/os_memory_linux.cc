@@ -3,10 +3,9 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
-#include <algorithm>
-#include <array>
 #include <atomic>
 #include <cerrno>
+#include <cstring>
 
 #include "os_memory_posix.h"
 #include "proc_maps_linux.h"
@@ -27,8 +26,8 @@ const int kFixedNoReplace = MAP_FIXED_NOREPLACE;
 #if defined(__aarch64__)
 const uintptr_t kAddressEnd = uintptr_t{1} << 48;
 #else
-const uintptr_t kAddressEnd =
-    (uintptr_t{1} << 47) - 4096;  // the last page of the lower half is not given out
+// The last page of the lower half is not given out.
+const uintptr_t kAddressEnd = (uintptr_t{1} << 47) - 4096;
 #endif
 
 namespace {
@@ -36,22 +35,6 @@ namespace {
 std::atomic<bool> keptFromHugePages{false};
 std::atomic<bool> keptFromDumps{false};
 std::atomic<bool> named{false};
-
-/// Pages of a range in physical memory. Only for mappings that reach beyond the range that was asked about,
-/// whose Rss cannot be told apart.
-Status countResident(Range range, uint64_t* bytes) {
-  const size_t page = geometry().pageSize;
-  std::array<unsigned char, 16384> states;
-  for (uintptr_t at = range.start; at < range.end(); at += states.size() * page) {
-    const Range part = Range{at, states.size() * page}.intersect(range);
-    if (mincore(reinterpret_cast<void*>(part.start), part.size, states.data()) != 0) return Status{errno};
-    const size_t pages = part.size / page;
-    *bytes +=
-        page * static_cast<uint64_t>(std::count_if(states.begin(), states.begin() + pages,
-                                                   [](unsigned char state) { return (state & 1) != 0; }));
-  }
-  return Status{};
-}
 
 }  // namespace
 
@@ -69,8 +52,11 @@ Advice advice() {
 }
 
 Status zero(Range range) {
-  const int result = madvise(reinterpret_cast<void*>(range.start), range.size, MADV_DONTNEED);
-  return result == 0 ? Status{} : Status{errno};
+  void* start = reinterpret_cast<void*>(range.start);
+  if (madvise(start, range.size, MADV_DONTNEED) == 0) return Status{};
+  if (errno != EINVAL) return Status{errno};
+  std::memset(start, 0, range.size);  // the program has locked its memory: pages cannot be returned
+  return Status{};
 }
 
 Status query(const std::vector<Range>& ranges, Usage* usage) {
@@ -80,7 +66,7 @@ Status query(const std::vector<Range>& ranges, Usage* usage) {
   Status inner;
   const Status read = forEachMapping(MapDetail::WithUsage, [&](const Mapping& mapping) {
     while (range != ranges.end() && range->end() <= mapping.range.start) ++range;
-    for (auto at = range; at != ranges.end() && at->overlaps(mapping.range); ++at) {
+    for (auto at = range; inner.ok() && at != ranges.end() && at->overlaps(mapping.range); ++at) {
       const Range part = mapping.range.intersect(*at);
       if (mapping.charged) usage->committed += part.size;
       if (part.size == mapping.range.size) {

@@ -10,9 +10,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
+#include <iterator>
+
+#include "geometry_simulation.h"
 
 #ifndef MAP_NORESERVE
 #define MAP_NORESERVE 0
@@ -22,17 +26,9 @@ namespace lazyshadow::os {
 
 namespace {
 
-/// A test may pretend that pages are larger than they are (never smaller: that could not work).
-size_t simulated(const char* variable, size_t real) {
-  const char* text = std::getenv(variable);
-  const size_t wanted = text == nullptr ? 0 : std::strtoull(text, nullptr, 10);
-  const bool usable = wanted > real && wanted <= (size_t{1} << 21) && (wanted & (wanted - 1)) == 0;
-  return usable ? wanted : real;
-}
-
-Geometry readGeometry() {
-  const size_t page = simulated("LAZYSHADOW_TEST_PAGE_SIZE", static_cast<size_t>(sysconf(_SC_PAGESIZE)));
-  return Geometry{page, simulated("LAZYSHADOW_TEST_GRANULARITY", page), kAddressEnd};
+/// What the system itself works in, whatever a test pretends.
+size_t realPageSize() {
+  return static_cast<size_t>(sysconf(_SC_PAGESIZE));
 }
 
 void* pointer(uintptr_t address) {
@@ -46,28 +42,42 @@ Status lastError() {
 /// A mapping aligned to a granularity that the system does not know of: map more, trim both ends.
 Status mapAligned(size_t size, int protection, int flags, uintptr_t* start) {
   const size_t granularity = geometry().granularity;
-  const size_t slack = granularity - static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t slack = granularity - realPageSize();
   void* mapped = mmap(nullptr, size + slack, protection, flags, -1, 0);
   if (mapped == MAP_FAILED) return lastError();
-  const Range whole{reinterpret_cast<uintptr_t>(mapped), size + slack};
-  const Range kept{roundUp(whole.start, granularity), size};
-  Status status;
+  Range left{reinterpret_cast<uintptr_t>(mapped), size + slack};
+  const Range kept{roundUp(left.start, granularity), size};
   for (const Range trimmed :
-       {Range::between(whole.start, kept.start), Range::between(kept.end(), whole.end())}) {
-    if (!trimmed.empty() && munmap(pointer(trimmed.start), trimmed.size) != 0) status = lastError();
+       {Range::between(left.start, kept.start), Range::between(kept.end(), left.end())}) {
+    if (trimmed.empty()) continue;
+    if (munmap(pointer(trimmed.start), trimmed.size) != 0) {
+      const Status refused = lastError();
+      // What is still ours goes back whole; the first error is the one to tell.
+      munmap(pointer(left.start), left.size);
+      return refused;
+    }
+    left = Range::between(kept.start, left.end());
   }
   *start = kept.start;
-  return status;
+  return Status{};
 }
 
 }  // namespace
 
 const Geometry& geometry() {
-  static const Geometry known = readGeometry();
+  static const Geometry known = simulated(Geometry{realPageSize(), realPageSize(), kAddressEnd});
   return known;
 }
 
 Status map(uintptr_t wanted, size_t size, Placement placement, Access access, uintptr_t* start) {
+  // The kernels answer ENOMEM, or place the mapping elsewhere, which would be taken for memory that is short
+  // or an address that is taken. It is neither: no program could have it.
+  if (size > kAddressEnd) return Status{EINVAL};
+  if (wanted > kAddressEnd - size) {
+    if (placement == Placement::Exact) return Status{EINVAL};
+    placement = Placement::Anywhere;
+  }
+
   const int protection = access == Access::None ? PROT_NONE : PROT_READ | PROT_WRITE;
   int flags = MAP_PRIVATE | MAP_ANONYMOUS;
   if (access == Access::ReadWriteUncharged) flags |= MAP_NORESERVE;
@@ -117,31 +127,34 @@ Failure classify(Status status) {
   }
 }
 
-std::string describe(Status status) {
-  const char* name = nullptr;
-  switch (status.code) {
-    case ENOMEM:
-      name = "ENOMEM";
-      break;
-    case EEXIST:
-      name = "EEXIST";
-      break;
-    case EINVAL:
-      name = "EINVAL";
-      break;
-    case EPERM:
-      name = "EPERM";
-      break;
-    case EACCES:
-      name = "EACCES";
-      break;
-    case EAGAIN:
-      name = "EAGAIN";
-      break;
-    default:
-      break;
+Status countResident(Range range, uint64_t* bytes) {
+#if defined(__APPLE__)
+  using PageState = char;
+#else
+  using PageState = unsigned char;
+#endif
+  const size_t page = realPageSize();
+  std::array<PageState, 16384> states;
+  for (uintptr_t at = range.start; at < range.end(); at += states.size() * page) {
+    const Range part = Range{at, states.size() * page}.intersect(range);
+    if (mincore(pointer(part.start), part.size, states.data()) != 0) return lastError();
+    const auto resident = std::count_if(states.begin(), states.begin() + part.size / page,
+                                        [](PageState state) { return (state & 1) != 0; });
+    *bytes += page * static_cast<uint64_t>(resident);
   }
-  const std::string label = name != nullptr ? name : "errno " + std::to_string(status.code);
+  return Status{};
+}
+
+std::string describe(Status status) {
+  struct Name {
+    int code;
+    const char* text;
+  };
+  constexpr Name kNames[] = {{ENOMEM, "ENOMEM"}, {EEXIST, "EEXIST"}, {EINVAL, "EINVAL"},
+                             {EPERM, "EPERM"},   {EACCES, "EACCES"}, {EAGAIN, "EAGAIN"}};
+  const auto* known = std::find_if(std::begin(kNames), std::end(kNames),
+                                   [&](const Name& name) { return name.code == status.code; });
+  const std::string label = known != std::end(kNames) ? known->text : "errno " + std::to_string(status.code);
   return label + ": " + std::strerror(status.code);
 }
 

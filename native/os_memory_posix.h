@@ -1,4 +1,5 @@
-// What Linux and macOS must each say for themselves, for the calls that they share (os_memory_posix.cc).
+// What Linux and macOS must each say for themselves, for the calls that they share (os_memory_posix.cc), and
+// what they are given in return.
 
 #ifndef LAZYSHADOW_OS_MEMORY_POSIX_H_
 #define LAZYSHADOW_OS_MEMORY_POSIX_H_
@@ -16,6 +17,10 @@ extern const uintptr_t kAddressEnd;
 
 /// Tells the system what fresh mappings are for (no huge pages, no core dump, a name). Advice may be refused.
 void advise(Range range);
+
+/// Adds the pages of a mapped range that are in physical memory. For mappings that reach beyond the range
+/// that was asked about, whose own count cannot be told apart.
+Status countResident(Range range, uint64_t* bytes);
 
 }  // namespace lazyshadow::os
 

@@ -1,13 +1,12 @@
 // Linux tells of memory in text: /proc/self for the process, /proc and /sys for the machine.
 
-#include <sys/resource.h>
-
 #include <algorithm>
 
 #include "cgroup_linux.h"
 #include "proc_maps_linux.h"
 #include "proc_text_linux.h"
 #include "process_memory.h"
+#include "resource_limit_posix.h"
 
 namespace lazyshadow::os {
 
@@ -17,13 +16,6 @@ namespace {
 void takeKilobytes(std::string_view line, std::string_view key, MaybeBytes* bytes) {
   if (!startsWith(line, key)) return;
   if (const auto kilobytes = numberIn(line.substr(key.size()))) *bytes = *kilobytes * 1024;
-}
-
-template <typename Resource>
-MaybeBytes limitOf(Resource resource) {
-  rlimit limit{};
-  const bool known = getrlimit(resource, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
-  return known ? MaybeBytes(limit.rlim_cur) : std::nullopt;
 }
 
 /// The word in brackets of "always [madvise] never".

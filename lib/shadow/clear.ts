@@ -26,7 +26,7 @@ export function clearWindow(
 ): void {
   const { shadow, shadowPages } = segment;
   const pageBytes = 2 ** pageShift;
-  for (let at = begin; at < end; ) {
+  for (let at = begin; at < end;) {
     const page = at >>> pageShift;
     if (shadowPages[page] !== PAGE_TOUCHED) {
       at = (page + 1) * pageBytes;

@@ -95,7 +95,7 @@ export async function* raceTests(): AsyncGenerator<{ row: RaceTestRow; bytes: Ui
   let bytes = new Uint8Array(row?.sizeBytes ?? 0);
   let filled = 0;
   for await (const chunk of stream as AsyncIterable<Uint8Array>) {
-    for (let rest = chunk; rest.length > 0; ) {
+    for (let rest = chunk; rest.length > 0;) {
       if (row === undefined) throw new Error('the packed race tests are longer than their manifest says');
       const part = rest.subarray(0, row.sizeBytes - filled);
       bytes.set(part, filled);

@@ -1,0 +1,56 @@
+#!/usr/bin/env node
+/**
+ * The command line. Exit codes: 0 done; 1 nothing could be measured; 2 bad usage or bad input; replay adds its own.
+ */
+
+import { readFileSync, realpathSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Command, CommanderError } from 'commander';
+import { packageRoot } from '../native/addon.js';
+import { LazyShadowError } from '../native/errors.js';
+import { registerDoctor } from './commands/doctor.js';
+import { registerInspect } from './commands/inspect.js';
+import { registerMeasure } from './commands/measure.js';
+
+const EXIT_BAD_INPUT = 2;
+
+function version(): string {
+  const manifest = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
+    version: string;
+  };
+  return manifest.version;
+}
+
+/**
+ * Runs one command.
+ * @param args what was typed after the program's name
+ * @returns the exit code
+ */
+export async function run(args: readonly string[]): Promise<number> {
+  const program = new Command('lazyshadow')
+    .description(
+      'Real shadow memory, reserved once and committed lazily: measure it, and what each policy costs.',
+    )
+    .version(version())
+    .exitOverride();
+  for (const register of [registerMeasure, registerInspect, registerDoctor]) register(program);
+  for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)');
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return typeof process.exitCode === 'number' ? process.exitCode : 0;
+  } catch (error) {
+    // commander has printed its own errors, help and version already; those that end well have exit code 0.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_BAD_INPUT;
+    if (!(error instanceof LazyShadowError)) throw error;
+    process.stderr.write(`lazyshadow: ${error.message} [${error.code}]\n`);
+    return EXIT_BAD_INPUT;
+  }
+}
+
+// Started as a program, through a symbolic link (npm's bin) or not; imported, it only offers run().
+if (process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  // A reader that goes away (`| head`) ends the program quietly.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1));
+  process.exitCode = await run(process.argv.slice(2));
+}

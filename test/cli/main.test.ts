@@ -1,0 +1,67 @@
+/**
+ * The command line as a whole: help, version, exit codes, doctor.
+ */
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { lazyshadow, lazyshadowUnder } from '../support/cli.js';
+
+const manifest = JSON.parse(
+  readFileSync(fileURLToPath(new URL('../../package.json', import.meta.url)), 'utf8'),
+) as { version: string };
+
+describe('lazyshadow', () => {
+  it('--version prints the version of the package', () => {
+    expect(lazyshadow(['--version'])).toMatchObject({ code: 0, stdout: `${manifest.version}\n` });
+  });
+
+  it('--help lists the commands, and each has help with an example', () => {
+    const { code, stdout } = lazyshadow(['--help']);
+    expect(code).toBe(0);
+    for (const command of ['measure', 'doctor']) {
+      expect(stdout).toContain(command);
+      expect(lazyshadow([command, '--help']).stdout).toContain('Example:');
+    }
+  });
+
+  it('an unknown command ends with exit code 2 and a suggestion', () => {
+    const { code, stderr } = lazyshadow(['mesure']);
+    expect(code).toBe(2);
+    expect(stderr).toContain('measure');
+  });
+});
+
+describe('doctor', () => {
+  interface Finding {
+    name: string;
+    value: string | number | null;
+    advice: string | null;
+  }
+  const findings = (limits?: string): Finding[] => {
+    const outcome =
+      limits === undefined ? lazyshadow(['doctor', '--json']) : lazyshadowUnder(limits, ['doctor', '--json']);
+    expect(outcome.code).toBe(0);
+    return JSON.parse(outcome.stdout) as Finding[];
+  };
+
+  it('says page size, granularity, limits, and whether the shadow ranges are free', () => {
+    const names = findings().map(({ name }) => name);
+    for (const name of [
+      'page size',
+      'allocation granularity',
+      'commit limit',
+      'shadow range of layout go-unix-x4',
+    ]) {
+      expect(names).toContain(name);
+    }
+    expect(lazyshadow(['doctor']).stdout).toMatch(/^page size +\d+ KiB$/m);
+  });
+
+  it.runIf(process.platform === 'linux')('has advice for a limit on address space, and none without', () => {
+    const limit = (all: Finding[]) => all.find(({ name }) => name.startsWith('address space limit'));
+    expect(limit(findings())).toMatchObject({ value: null, advice: null });
+    const limited = limit(findings(`ulimit -v ${8 * 2 ** 20}`));
+    expect(limited?.value).toBe(8 * 2 ** 30);
+    expect(limited?.advice).toContain('heapBytes');
+  });
+});

@@ -1,0 +1,337 @@
+/**
+ * `lazyshadow measure`, typed as a person would type it.
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
+import { Ajv } from 'ajv';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { MeasureResult } from '../../lib/measure/measure.js';
+import { lazyshadow, lazyshadowUnder } from '../support/cli.js';
+import { shippedRecording } from '../support/recordings.js';
+
+const linux = process.platform === 'linux';
+const root = fileURLToPath(new URL('../..', import.meta.url));
+let directory: string;
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'lazyshadow-test-'));
+});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+function measured(args: readonly string[]): MeasureResult {
+  const { code, stdout, stderr } = lazyshadow(['measure', '--json', ...args]);
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+  return JSON.parse(stdout) as MeasureResult;
+}
+
+const bytes = { type: 'integer', minimum: 0 };
+const sample = {
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    atMs: { type: 'number', minimum: 0 },
+    heapBytes: bytes,
+    reservedBytes: bytes,
+    committedBytes: bytes,
+    osCommittedBytes: bytes,
+    residentBytes: bytes,
+    processVirtualBytes: bytes,
+    processResidentBytes: bytes,
+    processCommitBytes: { anyOf: [bytes, { type: 'null' }] },
+  },
+};
+const everything = (schema: { properties: object }) => ({
+  ...schema,
+  required: Object.keys(schema.properties),
+});
+const resultSchema = everything({
+  type: 'object',
+  additionalProperties: false,
+  properties: {
+    trace: { type: ['string', 'null'] },
+    workload: { type: 'string' },
+    layout: { type: 'string' },
+    pageSizeBytes: bytes,
+    policies: {
+      type: 'array',
+      items: everything({
+        type: 'object',
+        additionalProperties: false,
+        properties: {
+          policy: { enum: ['eager', 'unreserved', 'lazy', 'touch'] },
+          ok: { type: 'boolean' },
+          error: {
+            anyOf: [
+              { type: 'null' },
+              everything({
+                type: 'object',
+                additionalProperties: false,
+                properties: { code: { type: 'string' }, message: { type: 'string' } },
+              } as { properties: object }),
+            ],
+          },
+          samples: { type: 'array', items: everything(sample) },
+          final: everything(sample),
+        },
+      } as { properties: object }),
+    },
+  },
+} as { properties: object });
+const isResult = new Ajv({ strict: false }).compile(resultSchema);
+
+describe('with no arguments', () => {
+  let result: MeasureResult;
+  beforeAll(() => {
+    result = measured([]);
+  });
+  const final = (policy: string) => {
+    const row = result.policies.find((row) => row.policy === policy);
+    if (row === undefined) throw new Error(`no row ${policy}`);
+    return row.final;
+  };
+
+  it('prints exactly the documented object', () => {
+    expect(isResult(result), JSON.stringify(isResult.errors)).toBe(true);
+    expect(result).toMatchObject({ trace: shippedRecording, workload: 'trace', layout: 'node-x4' });
+  });
+
+  it('replays the shipped recording under all four policies', () => {
+    expect(result.policies.map(({ policy, ok }) => [policy, ok])).toEqual([
+      ['eager', true],
+      ['unreserved', true],
+      ['lazy', true],
+      ['touch', true],
+    ]);
+    // 13 arenas of 64 MiB, as the recording's manifest lists them.
+    for (const { final, samples } of result.policies) {
+      expect(final.heapBytes).toBe(13 * 64 * 2 ** 20);
+      expect(samples.length).toBeGreaterThanOrEqual(8);
+      expect(samples.at(-1)).toEqual(final);
+      expect(samples.map(({ atMs }) => atMs)).toEqual(samples.map(({ atMs }) => atMs).sort((a, b) => a - b));
+    }
+  });
+
+  it.runIf(linux)('counts under lazy and touch just what the system counts, at every sample', () => {
+    for (const { policy, samples } of result.policies) {
+      if (policy !== 'lazy' && policy !== 'touch') continue;
+      for (const at of samples) expect(at.osCommittedBytes).toBe(at.committedBytes);
+    }
+  });
+
+  it('commits under lazy the shadow and metainfo of all that was mapped', () => {
+    // 832 MiB of heap and the data segment, 4 bytes of shadow and half a byte of metainfo for each byte, by whole pages.
+    const mapped = 13 * 64 * 2 ** 20 + 0xf9a000;
+    expect(final('lazy').committedBytes).toBeGreaterThanOrEqual(mapped * 4.5);
+    expect(final('lazy').committedBytes).toBeLessThan(mapped * 4.5 + 4 * result.pageSizeBytes);
+  });
+
+  it('commits under touch at most 1.25 times what is resident', () => {
+    const { committedBytes, residentBytes } = final('touch');
+    expect(residentBytes).toBeGreaterThan(40 * 2 ** 20);
+    expect(committedBytes).toBeLessThanOrEqual(1.25 * residentBytes);
+  });
+
+  it('keeps the same resident whatever the policy', () => {
+    const resident = result.policies.map(({ final }) => final.residentBytes);
+    expect(Math.max(...resident) / Math.min(...resident)).toBeLessThan(1.01);
+  });
+
+  it('adds under unreserved only what was committed to the address space', () => {
+    const first = result.policies.find(({ policy }) => policy === 'unreserved')?.samples[0];
+    const last = final('unreserved');
+    const grown = last.processVirtualBytes - (first?.processVirtualBytes ?? 0);
+    // The rest is V8's own growth while it ran, windows of which take no address space.
+    expect(grown - last.committedBytes).toBeLessThan(256 * 2 ** 20);
+    expect(last.reservedBytes).toBe(last.committedBytes);
+  });
+
+  it.runIf(linux)(
+    'shows what the process is charged: everything under lazy, what is used under touch',
+    () => {
+      const charge = (policy: string) => final(policy).processCommitBytes ?? 0;
+      const rest = charge('touch') - final('touch').committedBytes;
+      expect(charge('lazy') - final('lazy').committedBytes).toBeLessThan(rest * 2);
+      expect(charge('touch')).toBeLessThan(charge('lazy') / 4);
+    },
+  );
+});
+
+describe('workloads', () => {
+  it.each(['growth', 'growth-shrink', 'sparse', 'arenas'])('%s runs under every policy', (workload) => {
+    const result = measured(['--workload', workload, '--heap', '64MiB']);
+    expect(result).toMatchObject({ trace: null, workload });
+    for (const { ok, final } of result.policies) {
+      expect(ok).toBe(true);
+      expect(final.heapBytes).toBe(workload === 'growth-shrink' ? 2 ** 25 : 2 ** 26);
+      expect(final.residentBytes).toBeGreaterThan(0);
+    }
+  });
+
+  it('touch commits far less than lazy where little is touched', () => {
+    const { policies } = measured(['--workload', 'sparse', '--heap', '256M', '--policy', 'lazy,touch']);
+    const [lazy, touch] = policies.map(({ final }) => final.committedBytes);
+    expect(policies.map(({ policy }) => policy)).toEqual(['lazy', 'touch']);
+    expect(touch).toBeLessThan((lazy ?? 0) / 50);
+  });
+
+  it('gives memory back where the heap shrinks', () => {
+    const { policies } = measured(['--workload', 'growth-shrink', '--heap', '64M', '--policy', 'lazy']);
+    const committed = policies[0]?.samples.map(({ committedBytes }) => committedBytes) ?? [];
+    const final = policies[0]?.final.committedBytes ?? 0;
+    expect(Math.max(...committed)).toBeGreaterThan(1.9 * final);
+  });
+
+  it.each(['go-unix-x4', 'go-unix-x2', 'go-windows-x4', 'go-windows-x2', 'node-x2'])(
+    'runs with layout %s',
+    (layout) => {
+      const result = measured([
+        '--workload',
+        'growth',
+        '--heap',
+        '16M',
+        '--policy',
+        'lazy,touch',
+        '--layout',
+        layout,
+      ]);
+      expect(result.layout).toBe(layout);
+      expect(result.policies.every(({ ok }) => ok)).toBe(true);
+    },
+  );
+});
+
+describe('recordings', () => {
+  it('are taken plain, packed, and from standard input, to the same end', () => {
+    const plain = join(directory, 'heapgrow.trc');
+    writeFileSync(plain, gunzipSync(readFileSync(shippedRecording)));
+    const packed = measured(['--trace', shippedRecording, '--policy', 'touch']);
+    const unpacked = measured(['--trace', plain, '--policy', 'touch']);
+    const piped = lazyshadow(['measure', '--json', '--trace', '-', '--policy', 'lazy,touch'], {
+      input: readFileSync(plain),
+    });
+    const fromInput = JSON.parse(piped.stdout) as MeasureResult;
+    expect(unpacked.policies[0]?.final.committedBytes).toBe(packed.policies[0]?.final.committedBytes);
+    expect(fromInput).toMatchObject({ trace: '-', workload: 'trace' });
+    expect(fromInput.policies[1]?.final.committedBytes).toBe(packed.policies[0]?.final.committedBytes);
+    expect(fromInput.policies[0]?.ok).toBe(true);
+  });
+
+  it.each([
+    ['a directory', () => directory],
+    ['a file that is not there', () => join(directory, 'none.trc')],
+    [
+      'a truncated file',
+      () => {
+        const path = join(directory, 'short.trc');
+        writeFileSync(path, gunzipSync(readFileSync(shippedRecording)).subarray(0, 4000));
+        return path;
+      },
+    ],
+  ])('%s is a row that says so', (_, path) => {
+    const { code, stdout } = lazyshadow(['measure', '--json', '--policy', 'lazy', '--trace', path()]);
+    const result = JSON.parse(stdout) as MeasureResult;
+    expect(isResult(result), JSON.stringify(isResult.errors)).toBe(true);
+    expect(result.policies[0]).toMatchObject({ ok: false, error: { code: 'ERR_BAD_TRACE' } });
+    expect(result.policies[0]?.error?.message).toContain(path());
+    expect(code).toBe(1);
+  });
+});
+
+describe('the table', () => {
+  it('has a row for each policy, in human units, and no progress line when piped', () => {
+    const { code, stdout, stderr } = lazyshadow(['measure']);
+    expect(code).toBe(0);
+    expect(stderr).toBe('');
+    expect(stdout).not.toContain('\u001b');
+    for (const policy of ['eager', 'unreserved', 'lazy', 'touch'])
+      expect(stdout).toMatch(new RegExp(`^${policy} .*GiB`, 'm'));
+    expect(stdout).toMatch(/committed\/resident/);
+  });
+
+  it('is the same from npm run measure and scripts/measure.mjs', () => {
+    const args = ['--workload', 'growth', '--heap', '16M', '--policy', 'touch', '--json'];
+    const script = execFileSync(process.execPath, [join(root, 'scripts/measure.mjs'), ...args], {
+      encoding: 'utf8',
+    });
+    const { policies } = JSON.parse(script) as MeasureResult;
+    expect(policies[0]?.final.committedBytes).toBe(measured(args).policies[0]?.final.committedBytes);
+  });
+});
+
+describe('refusals', () => {
+  it.runIf(linux)('a policy that the limits refuse is a row; the others still run', () => {
+    // 400 GiB of address space: too little for the reservations of eager, lazy and touch, enough for unreserved.
+    const args = ['measure', '--json', '--workload', 'growth', '--heap', '16M'];
+    const { code, stdout } = lazyshadowUnder(`ulimit -v ${400 * 2 ** 20}`, args);
+    const result = JSON.parse(stdout) as MeasureResult;
+    expect(result.policies.map(({ policy, ok }) => [policy, ok])).toEqual([
+      ['eager', false],
+      ['unreserved', true],
+      ['lazy', false],
+      ['touch', false],
+    ]);
+    expect(result.policies[0]?.error).toMatchObject({ code: 'ERR_OUT_OF_MEMORY' });
+    expect(result.policies[0]?.error?.message).toContain('ENOMEM');
+    expect(isResult(result), JSON.stringify(isResult.errors)).toBe(true);
+    expect(code).toBe(0);
+  });
+
+  it.each([
+    [['--policy', 'lazy,greedy'], 'greedy'],
+    [['--layout', 'nowhere'], 'nowhere'],
+    [['--workload', 'none'], 'none'],
+    [['--heap', 'much'], 'size'],
+    [['--heap', '0'], 'size'],
+    [['--trace', 'x', '--workload', 'growth'], 'cannot be used with'],
+    [['--polcy', 'lazy'], '--policy'],
+  ])('%j ends with exit code 2 and says what is wrong', (args, word) => {
+    const { code, stdout, stderr } = lazyshadow(['measure', ...args]);
+    expect(code).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr).toContain(word);
+  });
+});
+
+describe('a process killed in the middle', () => {
+  it('leaves its children to end by themselves', async () => {
+    const parent = spawn(
+      process.execPath,
+      [join(root, 'scripts/measure.mjs'), '--workload', 'growth', '--heap', '8GiB'],
+      {
+        stdio: 'ignore',
+        detached: true,
+      },
+    );
+    const children = () => {
+      const listed = execFileSync('ps', ['-eo', 'pid=,ppid=,args='], { encoding: 'utf8' }).split('\n');
+      return listed.filter((line) => line.includes('measure/child.js'));
+    };
+    const ours = () => children().filter((line) => line.trim().split(/\s+/)[1] === String(parent.pid));
+    await expect.poll(() => ours().length, { timeout: 20_000 }).toBe(1);
+    const child = ours()[0]?.trim().split(/\s+/)[0];
+    parent.kill('SIGKILL');
+    await expect
+      .poll(() => children().some((line) => line.trim().startsWith(`${child} `)), { timeout: 20_000 })
+      .toBe(false);
+  });
+
+  it('a policy whose process is killed is a row that says so', async () => {
+    const { measure } = await import('../../lib/measure/measure.js');
+    const killed = measure({
+      workload: 'growth',
+      heapBytes: 2 ** 33,
+      policies: ['touch'],
+      onProgress: () => {
+        execFileSync('pkill', ['-KILL', '-P', String(process.pid), '-f', 'measure/child.js']);
+      },
+    });
+    const { policies } = await killed;
+    expect(policies[0]).toMatchObject({ ok: false, error: { code: 'ERR_PROCESS_LOST' } });
+    expect(policies[0]?.error?.message).toContain('SIGKILL');
+  });
+});

@@ -1,0 +1,20 @@
+// The platform sources, held to their contract without Node in between: a C++ program built and run by g++.
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+const script = fileURLToPath(new URL('../../scripts/native-tests.mjs', import.meta.url));
+
+describe.runIf(process.platform === 'linux')('the memory contract in C++', () => {
+  it('holds on this machine, and with larger pages simulated', () => {
+    const { status, stdout } = spawnSync(process.execPath, [script, '--require-all', 'host'], {
+      encoding: 'utf8',
+    });
+    expect(stdout).toContain('host: passed');
+    expect(stdout).toMatch(
+      /os_memory_test: [\s\S]*?\d+ checks, 0 failed \(pages of 65536, granularity 1048576\)/,
+    );
+    expect(stdout).toMatch(/cgroup_linux_test: \d+ checks, 0 failed/);
+    expect(status).toBe(0);
+  });
+});
