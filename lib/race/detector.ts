@@ -706,7 +706,7 @@ export class Detector {
 
   /** Clears the cells of whole granules, page by page. */
   #clearWhole(start: number, end: number): void {
-    for (let address = start; address < end; ) {
+    for (let address = start; address < end;) {
       const index = Math.floor(address / 2 ** SEGMENT_SHIFT);
       const base = index * 2 ** SEGMENT_SHIFT;
       const stop = Math.min(end, base + SEGMENT_MASK + 1);
@@ -714,7 +714,7 @@ export class Detector {
       if (window !== undefined) {
         const { shadow, shadowPages } = window.segment;
         const last = ((stop - base) >>> 3) << this.#granuleShift;
-        for (let at = ((address - base) >>> 3) << this.#granuleShift; at < last; ) {
+        for (let at = ((address - base) >>> 3) << this.#granuleShift; at < last;) {
           const page = at >> this.#pageShift;
           const next = Math.min(last, (page + 1) << this.#pageShift);
           if (shadowPages[page] === PAGE_TOUCHED) clearWords(shadow, at, next);

@@ -104,7 +104,7 @@ export class History {
    */
   find(slot: number, position: number, bytes: number, now: number): PastAccess | undefined {
     const mask = this.masks[slot] as number;
-    for (let at = position; at > 0 && now - at <= mask; ) {
+    for (let at = position; at > 0 && now - at <= mask;) {
       const entry = (this.starts[slot] as number) + ((at & mask) << ENTRY_SHIFT);
       const high = this.pool[entry + 1] as number;
       const touched = high >>> 16;

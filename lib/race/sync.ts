@@ -97,7 +97,7 @@ export class SyncObjects {
   /** Forgets the objects with an address in [address, address + sizeBytes). */
   drop(address: number, sizeBytes: number): void {
     const end = address + sizeBytes;
-    for (let at = address; at < end; ) {
+    for (let at = address; at < end;) {
       const index = Math.floor(at / 2 ** SEGMENT_SHIFT);
       const stop = Math.min(end, (index + 1) * 2 ** SEGMENT_SHIFT);
       const window = this.#windows.at(index);
@@ -146,7 +146,7 @@ export class SyncObjects {
   #dropWithin(window: Window, from: number, to: number): void {
     const { metainfo, metainfoPages } = window.segment;
     const end = Math.min((to + 7) >>> 3, metainfo.length);
-    for (let granule = from >>> 3; granule < end; ) {
+    for (let granule = from >>> 3; granule < end;) {
       const page = granule >> this.#pageShift;
       const stop = Math.min(end, (page + 1) << this.#pageShift);
       if (metainfoPages[page] === PAGE_TOUCHED) {
@@ -164,7 +164,7 @@ export class SyncObjects {
   /** Drops the objects of a granule's list whose byte is in [from, to); returns the list's new first object. */
   #dropFrom(first: number, from: number, to: number): number {
     let kept = 0;
-    for (let object = first; object !== 0; ) {
+    for (let object = first; object !== 0;) {
       const at = object << SYNC_SHIFT;
       const next = this.words[at + NEXT] as number;
       const byte = this.words[at + BYTE] as number;
