@@ -43,7 +43,7 @@ const makers: Record<string, () => object> = {
     return heap;
   },
   'heap with shadow hooks'() {
-    return new Heap({ scavenger: false, race: shadowHooks(new Shadow()) });
+    return new Heap({ scavenger: false, hint: 0xd000000000, race: shadowHooks(new Shadow()) });
   },
   Race() {
     const race = new Race({ shadow: new Shadow() });
