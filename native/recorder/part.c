@@ -84,8 +84,9 @@ int part_flush(struct part* part, const struct file* recording) {
   uint64_t begin = part->head->begin;
   int error = file_write(recording, part->window, bytes, begin);
   if (error != 0) return error;
+  __atomic_store_n(&part->head->begin, (begin + bytes) | PART_CLEARING, __ATOMIC_SEQ_CST);
   memset(part->window, 0, bytes);
-  __atomic_store_n(&part->head->begin, begin + bytes, __ATOMIC_RELEASE);
+  __atomic_store_n(&part->head->begin, begin + bytes, __ATOMIC_SEQ_CST);
   part->used = 0;
   return 0;
 }

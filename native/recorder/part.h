@@ -26,6 +26,7 @@
 #define PART_WINDOW_EVENTS 8192
 #define PART_WINDOW_BYTES (PART_WINDOW_EVENTS * sizeof(struct event))
 #define PART_TEXT_OFFSET (PART_HEAD_BYTES + PART_WINDOW_BYTES)
+#define PART_CLEARING 1u  // in `begin`, which is a multiple of 32
 
 // A file of ours, which we know again: a program may close all descriptors and open others.
 struct file {
