@@ -18,6 +18,14 @@ export {
 } from './native/errors.js';
 export { Reservation, type ReserveOptions } from './native/reservation.js';
 export { type ProcessMemory, processMemory, type SystemMemory, systemMemory } from './native/system.js';
+export { DEFAULT_GORACE, type GoraceOptions, parseGorace } from './race/gorace.js';
+export { type AtomicKind, Race, type RaceOptions } from './race/package-race.js';
+export { createRaceRuntime, type RaceRuntime } from './race/race.js';
+export { race0 } from './race/race0.js';
+export type { RaceLocation, RaceReport, ReportedAccess, SourceFrame, Symbolize } from './race/report.js';
+export { type JsonRace, jsonRace } from './race/report-json.js';
+export { type SarifRun, sarifLog } from './race/report-sarif.js';
+export { formatReport, formatSummary, type TextOptions } from './race/report-text.js';
 export {
   type AddressSpan,
   type ApplicationRange,
@@ -28,3 +36,5 @@ export {
 } from './shadow/layouts.js';
 export { DEFAULT_POLICY, POLICIES, type Policy } from './shadow/policies.js';
 export { Shadow, type ShadowOptions, type ShadowSpan, type ShadowStats } from './shadow/shadow.js';
+export { TraceReader } from './trace/reader.js';
+export { type ReplayOptions, type ReplayResult, replayTrace } from './trace/replay.js';
