@@ -13,6 +13,7 @@ import { registerDoctor } from './commands/doctor.js';
 import { registerInspect } from './commands/inspect.js';
 import { registerMeasure } from './commands/measure.js';
 import { registerRecord } from './commands/record.js';
+import { registerRunGo } from './commands/run-go.js';
 
 const EXIT_BAD_INPUT = 2;
 
@@ -35,7 +36,7 @@ export async function run(args: readonly string[]): Promise<number> {
     )
     .version(version())
     .exitOverride();
-  for (const register of [registerMeasure, registerRecord, registerInspect, registerDoctor])
+  for (const register of [registerMeasure, registerRecord, registerRunGo, registerInspect, registerDoctor])
     register(program);
   for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)');
   try {

@@ -90,17 +90,8 @@ static void say(const char* format, ...) {
   if (length > 0 && write(STDERR_FILENO, text, (size_t)length) < 0) return;
 }
 
-// Writes what the part has to the recording, then the header. Returns 0 or an errno; the part is then still
-// needed.
+// Ends the recording after `event_count` events with the symbols and the header. Returns 0 or an errno.
 static int write_ending(void) {
-  int error = part_flush(&part, &recording);
-  uint64_t flushed = (part.head->begin - sizeof(struct header)) / sizeof(struct event);
-  if (error == ENOSPC || error == EDQUOT) {
-    // On a full disk the last events make room for the symbols.
-    uint64_t room = part.text_bytes / sizeof(struct event) + PART_WINDOW_EVENTS;
-    event_count = flushed > room ? flushed - room : 0;
-    error = 0;
-  }
   struct header header = {
       .magic = MAGIC,
       .version = VERSION,
@@ -108,16 +99,27 @@ static int write_ending(void) {
       .symbol_offset = sizeof header + sizeof(struct event) * event_count,
       .pc_count = symbols.pc_count,
   };
-  if (error == 0 && ftruncate(recording.fd, (off_t)header.symbol_offset) != 0) error = errno;
-  if (error == 0) error = part_copy_text(&part, &recording, header.symbol_offset);
-  if (error == 0) error = file_write(&recording, &header, sizeof header, 0);
-  return error;
+  if (ftruncate(recording.fd, (off_t)header.symbol_offset) != 0) return errno;
+  int error = part_copy_text(&part, &recording, header.symbol_offset);
+  return error == 0 ? file_write(&recording, &header, sizeof header, 0) : error;
+}
+
+// Makes the recording whole. Returns 0 or an errno; the part is then still needed.
+static int put_together(void) {
+  int error = part_flush(&part, &recording);
+  uint64_t flushed = (part.head->begin - sizeof(struct header)) / sizeof(struct event);
+  if (error == 0) error = write_ending();
+  if (error != ENOSPC && error != EDQUOT) return error;
+  // On a full disk the last events make room for the symbols.
+  uint64_t room = part.text_bytes / sizeof(struct event) + PART_WINDOW_EVENTS;
+  event_count = flushed > room ? flushed - room : 0;
+  return write_ending();
 }
 
 // Ends the recording, with the lock held.
 static void finish(void) {
   atomic_store(&gate->on, 0);
-  int error = write_ending();
+  int error = put_together();
   if (error == 0)
     unlink(part_path);
   else
@@ -257,15 +259,25 @@ static int open_gate(void) {
   return 0;
 }
 
+// Past `ulimit -f` the kernel sends a signal that would end the program.
+static int keep_below_file_limit(void) {
+  // The part is longer than its text by this and, until the next look at the size, by two lines.
+  const uint64_t needed = PART_TEXT_OFFSET + 2 * SYMBOL_LINE_BYTES;
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_FSIZE, &limit) != 0) return errno;
+  if (limit.rlim_cur == RLIM_INFINITY) return 0;
+  if (limit.rlim_cur <= needed) return EFBIG;
+  if (limit.rlim_cur - needed < max_bytes) max_bytes = limit.rlim_cur - needed;
+  return 0;
+}
+
 void recording_begin(go_callback callback) {
   const char* pattern = take_variable("LAZYSHADOW_RECORD");
   max_events = limit_of(take_variable("LAZYSHADOW_RECORD_MAX_EVENTS"));
   max_bytes = limit_of(take_variable("LAZYSHADOW_RECORD_MAX_BYTES"));
   if (pattern == NULL || *pattern == 0) return;
-  // Past `ulimit -f` the kernel sends a signal that would end the program.
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < max_bytes) max_bytes = limit.rlim_cur;
-  int error = expand_path(pattern) ? open_files(callback) : ENAMETOOLONG;
+  int error = keep_below_file_limit();
+  if (error == 0) error = expand_path(pattern) ? open_files(callback) : ENAMETOOLONG;
   if (error == 0) error = __cxa_atexit(at_exit, NULL, NULL) == 0 ? open_gate() : ENOMEM;
   if (error != 0) say("lazyshadow: %s: %s. Nothing is recorded.\n", pattern, strerror(error));
 }

@@ -19,10 +19,8 @@ struct symbolize_code {
   uintptr_t found;
 };
 
-// Names go up to some hundreds of bytes. Frames that do not fit are left out, whole.
-#define LINE_BYTES ((size_t)32 << 10)
 #define NUMBERS_BYTES 48
-static char line[LINE_BYTES];
+static char line[SYMBOL_LINE_BYTES];
 
 int symbols_begin(struct symbols* symbols, struct part* part, go_callback callback) {
   uint64_t* table = calloc(FIRST_PLACES, sizeof *table);
@@ -53,7 +51,7 @@ static size_t put_field(size_t length, const char* text, size_t text_length) {
 }
 
 static size_t write_line(const struct symbols* symbols, uint64_t pc) {
-  size_t length = (size_t)snprintf(line, LINE_BYTES, "%llx", (unsigned long long)pc);
+  size_t length = (size_t)snprintf(line, SYMBOL_LINE_BYTES, "%llx", (unsigned long long)pc);
   // Go looks a return address up in the call before it.
   uintptr_t at = (uintptr_t)(pc - 1);
   for (;;) {
@@ -63,7 +61,7 @@ static size_t write_line(const struct symbols* symbols, uint64_t pc) {
     const char* file = frame.found != 0 && frame.file != NULL ? frame.file : "-";
     size_t function_length = strlen(function);
     size_t file_length = strlen(file);
-    if (length + function_length + file_length + NUMBERS_BYTES > LINE_BYTES) break;
+    if (length + function_length + file_length + NUMBERS_BYTES > SYMBOL_LINE_BYTES) break;
     length = put_field(length, function, function_length);
     length = put_field(length, file, file_length);
     length += (size_t)snprintf(line + length, NUMBERS_BYTES, "\t%llu\t%llu", (unsigned long long)frame.line,

@@ -15,6 +15,9 @@ typedef void (*go_callback)(uintptr_t command, void* context);
 // The go statements that can follow each other without any call in between are those of the runtime's start.
 #define MAX_WAITING 64
 
+// The longest line. Names have up to some hundreds of bytes; frames that do not fit are left out, whole.
+#define SYMBOL_LINE_BYTES ((size_t)32 << 10)
+
 struct symbols {
   go_callback callback;
   struct part* part;

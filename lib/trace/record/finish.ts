@@ -58,6 +58,8 @@ export async function finishRecording(path: string): Promise<number> {
     const part = await openFile(partOf(path), path);
     try {
       return await putTogether(recording, part, path);
+    } catch (cause) {
+      throw cause instanceof LazyShadowError ? cause : unfinishable(path, messageOf(cause), cause);
     } finally {
       await part.close();
     }
@@ -120,9 +122,21 @@ async function copyLines(part: FileHandle, recording: FileHandle, symbolOffset: 
   return lines;
 }
 
-/** Packs a finished recording with gzip, and removes it. */
+/**
+ * Packs a finished recording with gzip, and removes it.
+ * @throws LazyShadowError ERR_OS: the disk is full, say; the recording is then where it was
+ */
 export async function packRecording(path: string, packed: string): Promise<void> {
-  await pipeline(createReadStream(path), createGzip(), createWriteStream(packed));
+  try {
+    await pipeline(createReadStream(path), createGzip(), createWriteStream(packed));
+  } catch (cause) {
+    await rm(packed, { force: true });
+    throw new LazyShadowError(
+      'ERR_OS',
+      `${packed} cannot be written: ${messageOf(cause)}. The recording is in ${path}; make room, then run: gzip ${path}`,
+      { verb: 'packRecording', cause },
+    );
+  }
   await rm(path);
 }
 
@@ -130,7 +144,7 @@ async function openFile(file: string, recording: string): Promise<FileHandle> {
   try {
     return await open(file, 'r+');
   } catch (cause) {
-    throw unfinishable(recording, cause instanceof Error ? cause.message : String(cause), cause);
+    throw unfinishable(recording, messageOf(cause), cause);
   }
 }
 
@@ -150,6 +164,10 @@ async function writeBytes(file: FileHandle, bytes: Buffer, position: number): Pr
   let done = 0;
   while (done < bytes.length)
     done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 function unfinishable(path: string, problem: string, cause?: unknown): LazyShadowError {
