@@ -4,6 +4,13 @@
  * Importing this loads nothing of the command line, and the native addon only when it is first needed.
  */
 
+export type { HeapForm } from './heap/arena.js';
+export { type Block, FlagNoPointers, FlagNoZero, Heap } from './heap/heap.js';
+export type { DataSegment, HeapOptions } from './heap/mallocinit.js';
+export type { MemStats, MemStatsBySize } from './heap/memstats.js';
+export { type RaceHooks, race0 } from './heap/race-hooks.js';
+export { shadowHooks } from './heap/shadow-hooks.js';
+export type { HeapReport } from './heap/verify.js';
 export { WORKLOAD_NAMES } from './measure/built-in-workloads.js';
 export { diagnose, type Finding } from './measure/diagnosis.js';
 export type { PolicyResult } from './measure/experiment.js';

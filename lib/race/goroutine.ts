@@ -8,8 +8,8 @@
  * no race is lost or invented. So clocks are as wide as goroutines were at once unordered, not as wide as ever started.
  *
  * A slot's position counts accesses that left a cell, and releases. It never goes back, so "access p of slot s
- * happens before what g does now" is `clock(g)[s] >= p`, and a goroutine whose clock has s at p knows all that s
- * knew at its last release up to p.
+ * happens before what g does now" is `clock(g)[s] >= p`. And a goroutine whose clock has s at p knows all that s knew
+ * at its last release up to p, if that release was in the same turn (order.ts).
  *
  * The state of a slot is eight words of one Int32Array, because every fourth event or so comes from another
  * goroutine and an object for each would miss the cache.
@@ -35,6 +35,8 @@ export const STACK = 4;
 export const IGNORE = 5;
 /** Depth of the call stack. */
 export const DEPTH = 6;
+/** Position of the last access before FLOOR, or one after it. */
+export const ACCESSED = 7;
 
 /** Goroutine numbers are below this: tables are indexed by them. */
 export const GOROUTINE_LIMIT = 2 ** 24;
@@ -140,11 +142,21 @@ export class Goroutines {
   end(goroutine: number): void {
     const slot = this.slotOf(goroutine);
     const at = slot << STATE_SHIFT;
+    const position = this.state[at + POSITION] as number;
+    // In a leaked epoch FLOOR says nothing.
+    if (position > (this.state[at + FLOOR] as number) || this.state[at + LEAKED] !== 0) {
+      this.state[at + ACCESSED] = position;
+    }
     this.#clocks.release(this.state[at + CLOCK] as number);
     this.state[at + CLOCK] = EMPTY_CLOCK;
     this.state[at + STACK] = EMPTY_STACK;
     this.slots[goroutine] = -1;
     this.#finished.push(slot);
+  }
+
+  /** The position at which the goroutine that has a slot took it over. */
+  turnStart(slot: number): number {
+    return this.#turns[(this.#lastTurn[slot] as number) * 3] as number;
   }
 
   /** The goroutine that made the access at `position` of `slot`. */
@@ -186,7 +198,7 @@ export class Goroutines {
   }
 
   /**
-   * A slot whose every position `clock` knows, or a new one. Looks at the goroutine that finished last, because
+   * A slot whose every access `clock` knows, or a new one. Looks at the goroutine that finished last, because
    * a parent often waits for each child, and at a few others in turn.
    */
   #takeSlot(clock: number): number {
@@ -194,8 +206,9 @@ export class Goroutines {
     let at = finished.length - 1;
     for (let attempt = 0; attempt < REUSE_ATTEMPTS && at >= 0; attempt++) {
       const slot = finished[at] as number;
-      const position = this.state[(slot << STATE_SHIFT) + POSITION] as number;
-      if (this.#clocks.get(clock, slot) >= position && position < POSITION_LIMIT / 2) {
+      const state = slot << STATE_SHIFT;
+      const roomy = (this.state[state + POSITION] as number) < POSITION_LIMIT / 2;
+      if (roomy && this.#clocks.get(clock, slot) >= (this.state[state + ACCESSED] as number)) {
         finished[at] = finished[finished.length - 1] as number;
         finished.pop();
         return slot;

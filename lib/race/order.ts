@@ -1,14 +1,25 @@
 /**
  * The happens-before order: what starts, releases and acquires do to the clocks.
  *
- * Invariant: a clock that knows slot s up to position p includes all that s knew at its last release up to p,
- * because positions are learned from releases alone (a start is one) and FinalizerGoroutine takes over everything
- * at once. So an acquire from a goroutine whose release is known already changes nothing, and is one look-up.
+ * Invariant: a clock that knows slot s up to position p includes all that the goroutine that made p knew at its last
+ * release up to p, because positions are learned from releases alone (a start is one) and FinalizerGoroutine takes over
+ * everything at once. So an acquire of a release that is known already changes nothing, and is one look-up. It does not
+ * include what an earlier goroutine of the slot released: a slot changes hands when that one's accesses are known, its
+ * last releases need not be. So the look-up counts for releases of the slot's present turn alone.
  */
 import { LazyShadowError } from '../native/errors.js';
 import { POSITION_LIMIT } from './cell.js';
 import { type Clocks, EMPTY_CLOCK } from './clock.js';
-import { CLOCK, FLOOR, type Goroutines, IGNORE, LEAKED, POSITION, STATE_SHIFT } from './goroutine.js';
+import {
+  ACCESSED,
+  CLOCK,
+  FLOOR,
+  type Goroutines,
+  IGNORE,
+  LEAKED,
+  POSITION,
+  STATE_SHIFT,
+} from './goroutine.js';
 import type { History } from './history.js';
 import type { Leaks } from './leak.js';
 import { MERGED, SYNC_CLOCK, SYNC_POSITION, SYNC_SHIFT, SYNC_SLOT, type SyncObjects } from './sync.js';
@@ -161,17 +172,22 @@ export class Order {
 
   /** Joins a release into the clock of `slot`. */
   #learn(slot: number, clock: number, releaser: number, position: number): void {
-    if (releaser === slot) return;
     const state = this.#goroutines.state;
     const at = (slot << STATE_SHIFT) + CLOCK;
     let own = state[at] as number;
     if (releaser !== MERGED) {
-      if (this.#clocks.get(own, releaser) >= position) return;
+      if (this.#knows(slot, own, releaser, position)) return;
       own = this.#clocks.set(this.#clocks.join(own, clock), releaser, position);
     } else {
       own = this.#clocks.join(own, clock);
     }
     state[at] = own;
+  }
+
+  /** Whether `slot`, whose clock is `own`, knows a release and all that it brought. */
+  #knows(slot: number, own: number, releaser: number, position: number): boolean {
+    if (position < this.#goroutines.turnStart(releaser)) return false;
+    return releaser === slot || this.#clocks.get(own, releaser) >= position;
   }
 
   /** The object's clock becomes that of `slot`, whose epoch ends. */
@@ -195,10 +211,7 @@ export class Order {
     const releaser = words[at + SYNC_SLOT] as number;
     const position = words[at + SYNC_POSITION] as number;
     let clock = words[at + SYNC_CLOCK] as number;
-    const included =
-      releaser === MERGED
-        ? clock === EMPTY_CLOCK
-        : releaser === slot || this.#clocks.get(own, releaser) >= position;
+    const included = releaser === MERGED ? clock === EMPTY_CLOCK : this.#knows(slot, own, releaser, position);
     if (included) {
       this.#store(slot, object);
       return;
@@ -211,9 +224,11 @@ export class Order {
 
   /** Ends the epoch of `slot`; returns the position that says so. */
   #advance(slot: number): number {
-    const position = this.#bump(slot);
     const state = this.#goroutines.state;
     const at = slot << STATE_SHIFT;
+    const before = state[at + POSITION] as number;
+    if (before > (state[at + FLOOR] as number) || state[at + LEAKED] !== 0) state[at + ACCESSED] = before;
+    const position = this.#bump(slot);
     state[at + FLOOR] = position;
     if (state[at + LEAKED] !== 0) {
       state[at + LEAKED] = 0;
