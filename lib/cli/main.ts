@@ -14,6 +14,7 @@ import { registerInspect } from './commands/inspect.js';
 import { registerMeasure } from './commands/measure.js';
 import { registerRecord } from './commands/record.js';
 import { registerRunGo } from './commands/run-go.js';
+import { registerReplay } from './commands/replay.js';
 
 const EXIT_BAD_INPUT = 2;
 
@@ -36,7 +37,14 @@ export async function run(args: readonly string[]): Promise<number> {
     )
     .version(version())
     .exitOverride();
-  for (const register of [registerMeasure, registerRecord, registerRunGo, registerInspect, registerDoctor])
+  for (const register of [
+    registerRecord,
+    registerRunGo,
+    registerReplay,
+    registerMeasure,
+    registerInspect,
+    registerDoctor,
+  ])
     register(program);
   for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)');
   try {

@@ -5,8 +5,10 @@
  * far it has come, from 0 to 1, never falling. The same size gives the same steps. Blocks that are left at the end
  * go with the heap.
  */
-import type { Heap } from '../heap/heap.js';
+import { Heap } from '../heap/heap.js';
+import { shadowHooks } from '../heap/shadow-hooks.js';
 import { oneOf } from '../native/arguments.js';
+import type { Workload } from './workload.js';
 
 /** What a heap workload acts on. */
 export interface HeapSubject {
@@ -15,7 +17,7 @@ export interface HeapSubject {
   access(address: number, sizeBytes: number): void;
 }
 
-export type HeapWorkload = (subject: HeapSubject, heapBytes: number) => Generator<number>;
+export type HeapSteps = (subject: HeapSubject, heapBytes: number) => Generator<number>;
 
 /** Between two yields, so that samples can be taken: a hundredth of the way. */
 const STEPS = 100;
@@ -123,15 +125,40 @@ const HEAP_WORKLOADS = {
   'heap-cache': cacheFillsAndEmpties,
   'heap-tree': treeBuilder,
   'heap-large': largeObjects,
-} as const satisfies Record<string, HeapWorkload>;
+} as const satisfies Record<string, HeapSteps>;
 
 /** Names of the workloads that run on a heap. */
 export const HEAP_WORKLOAD_NAMES = Object.keys(HEAP_WORKLOADS) as readonly (keyof typeof HEAP_WORKLOADS)[];
 
 /**
- * The heap workload of a name.
+ * The steps of the heap workload of a name.
  * @throws LazyShadowError ERR_INVALID_ARGUMENT, naming all there are
  */
-export function heapWorkload(name: string): HeapWorkload {
+export function heapSteps(name: string): HeapSteps {
   return HEAP_WORKLOADS[oneOf('measure', 'workload', name, HEAP_WORKLOAD_NAMES)];
+}
+
+/**
+ * The heap workload of a name, on a Go heap of its own whose every new byte the measured shadow hears of. What the heap
+ * scavenges, the shadow gives back as well.
+ * @throws LazyShadowError ERR_INVALID_ARGUMENT
+ */
+export function heapWorkload(name: string, heapBytes: number): Workload {
+  const steps = heapSteps(name);
+  let heap: Heap | undefined;
+  return {
+    *run({ shadow, cells }) {
+      heap = new Heap({ race: shadowHooks(shadow), releaseShadow: true, scavenger: false });
+      yield* steps({ heap, access: (address, sizeBytes) => cells.access(address, sizeBytes) }, heapBytes);
+    },
+    goHeap() {
+      if (heap === undefined) return undefined;
+      const { HeapSys, HeapInuse, HeapReleased } = heap.memStats();
+      return { heapSysBytes: HeapSys, heapInuseBytes: HeapInuse, heapReleasedBytes: HeapReleased };
+    },
+    close() {
+      heap?.release();
+      heap = undefined;
+    },
+  };
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Heap } from '../../lib/heap/heap.js';
 import { shadowHooks } from '../../lib/heap/shadow-hooks.js';
-import { HEAP_WORKLOAD_NAMES, heapWorkload } from '../../lib/measure/heap-workloads.js';
+import { HEAP_WORKLOAD_NAMES, heapSteps } from '../../lib/measure/heap-workloads.js';
 import { Shadow } from '../../lib/shadow/shadow.js';
 import { codeOf } from '../support/heap.js';
 
@@ -17,7 +17,7 @@ describe.each(HEAP_WORKLOAD_NAMES)('the workload %s', (name) => {
       };
       let done = 0;
       let steps = 0;
-      for (const now of heapWorkload(name)({ heap, access }, HEAP_BYTES)) {
+      for (const now of heapSteps(name)({ heap, access }, HEAP_BYTES)) {
         expect(now).toBeGreaterThanOrEqual(done);
         done = now;
         steps++;
@@ -39,10 +39,7 @@ describe.each(HEAP_WORKLOAD_NAMES)('the workload %s', (name) => {
     const access = (address: number, sizeBytes: number) => {
       if (!shadow.isMapped(address, sizeBytes)) throw new Error('no shadow');
     };
-    for (const _ of heapWorkload(name)(
-      { heap, access: name === 'heap-large' ? access : () => {} },
-      HEAP_BYTES,
-    ));
+    for (const _ of heapSteps(name)({ heap, access: name === 'heap-large' ? access : () => {} }, HEAP_BYTES));
     const { HeapSys, HeapReleased } = heap.memStats();
     const used = heap.arenaUsed - heap.arenaStart;
     expect(shadow.mappedBytes(heap.arenaStart, used)).toBe(HeapSys - HeapReleased);
@@ -56,5 +53,5 @@ describe.each(HEAP_WORKLOAD_NAMES)('the workload %s', (name) => {
 });
 
 it('an unknown name is refused', () => {
-  expect(codeOf(() => heapWorkload('heap-dance'))).toBe('ERR_INVALID_ARGUMENT');
+  expect(codeOf(() => heapSteps('heap-dance'))).toBe('ERR_INVALID_ARGUMENT');
 });

@@ -40,6 +40,12 @@ const GO_SUITE_OPTIONS = 'suppress_equal_stacks=0 suppress_equal_addresses=0';
 
 const hex = (addresses: readonly number[]) => addresses.map((address) => `0x${address.toString(16)}`);
 
+const RULE = '==================\n';
+
+function textOf(report: RaceReport, result: ReplayResult): string {
+  return formatReport(report, { symbolize: (pc) => result.symbols.frames(pc) });
+}
+
 /** How far a result is from the manifest. */
 interface Score {
   readonly name: string;
@@ -112,6 +118,8 @@ describe('the recordings', () => {
       const { result } = await replay(bytes, {}, GO_SUITE_OPTIONS);
       scores.push(score(row, result));
       expectGoReports(row, result);
+      const texts = result.reports.map((report) => textOf(report, result));
+      for (const text of row.goReportText ?? []) expect(texts).toContain(`${RULE}${text.trimEnd()}\n${RULE}`);
       expect(result.goroutines, row.name).toBe(row.goroutines);
       // The runtime evicts cells and so may see fewer; more than it saw, exactness alone explains.
       expect(result.reports.length, row.name).toBeGreaterThanOrEqual(row.goReports);
@@ -157,15 +165,12 @@ describe('the recordings', () => {
 
 describe('the report of a recording', () => {
   it('is Go’s text to the letter', async () => {
-    const rule = '==================\n';
     for (const name of ['racycounter', 'racymap', 'crawl']) {
       const row = program(name);
       const { result } = await replay(programBytes(row));
-      const texts = result.reports.map((report) =>
-        formatReport(report, { symbolize: (pc) => result.symbols.frames(pc) }),
-      );
+      const texts = result.reports.map((report) => textOf(report, result));
       expect(texts.join('')).toBe(
-        (row.goReportText ?? []).map((text) => `${rule}${text.trimEnd()}\n${rule}`).join(''),
+        (row.goReportText ?? []).map((text) => `${RULE}${text.trimEnd()}\n${RULE}`).join(''),
       );
     }
   });
