@@ -13,8 +13,8 @@ import { registerDoctor } from './commands/doctor.js';
 import { registerInspect } from './commands/inspect.js';
 import { registerMeasure } from './commands/measure.js';
 import { registerRecord } from './commands/record.js';
-import { registerRunGo } from './commands/run-go.js';
 import { registerReplay } from './commands/replay.js';
+import { registerRunGo } from './commands/run-go.js';
 
 const EXIT_BAD_INPUT = 2;
 
