@@ -54,6 +54,9 @@ interface Placement {
   readonly reserved: boolean;
 }
 
+/** sysReserve checks addresses that are multiples of 64 KiB, every system's allocation granularity. */
+const CHECK_UNIT = 64 * 1024;
+
 const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
 
 /** The first half of mallocinit: the 64-bit region, or the 32-bit one if that is refused or wished for. */
@@ -63,7 +66,8 @@ function placeArena(sys: Sys, options: ArenaOptions): Placement {
     const arenaBytes = options.maxMemBytes;
     const bitmapBytes = roundUp(arenaBytes / 16, unit);
     const bytes = bitmapBytes + arenaBytes + unit; // unit: room to align
-    const region = sys.sysReserve(options.hint, bytes) ?? sys.sysReserve(undefined, bytes);
+    const firstUse = roundUp(options.hint + bitmapBytes, CHECK_UNIT);
+    const region = sys.sysReserve(options.hint, bytes, firstUse) ?? sys.sysReserve(undefined, bytes);
     if (region !== null) {
       const arenaStart = roundUp(region.address + bitmapBytes, unit);
       return {

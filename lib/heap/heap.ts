@@ -53,33 +53,34 @@ export class Heap {
   readonly #parts: HeapParts;
   readonly #heap: MHeap;
   readonly #arena: Arena;
-  // Not #private, and declared: malloc and free read these, and a field that is first undefined is no constant to V8.
-  declare private readonly windows: Windows;
+  // #private like all else, though a field that anyone can reach costs malloc less: windows span memory that is not
+  // committed, and merely printing a heap that shows them would end the process.
+  readonly #windows: Windows;
   readonly #views: Views;
-  declare private readonly sizeToClass8: Uint8Array;
+  readonly #sizeToClass8: Uint8Array;
   readonly #stopScavenger: () => void;
-  declare private mcache: MCache;
+  #mcache: MCache;
   #proc = 0;
   #released = false;
   #mallocing = false;
   /** Whether malloc and free may go the short way: 64-bit form, no detector, not released. */
-  declare private plain: boolean;
+  #plain: boolean;
   /** Whether free need not look for views. */
-  private unseen = true;
+  #unseen = true;
 
   /** @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_OUT_OF_MEMORY */
   constructor(options: HeapOptions = {}, seams: HeapSeams = {}) {
     this.#parts = mallocinit(options, seams);
     this.#heap = this.#parts.heap;
     this.#arena = this.#heap.arena;
-    this.windows = this.#heap.windows;
+    this.#windows = this.#heap.windows;
     this.#views = new Views(this.#heap.sys.os, this.#heap.sys);
-    this.sizeToClass8 = this.#heap.classes.sizeToClass8;
-    this.mcache = this.#parts.caches[0] as MCache;
+    this.#sizeToClass8 = this.#heap.classes.sizeToClass8;
+    this.#mcache = this.#parts.caches[0] as MCache;
     this.form = this.#arena.form;
     this.pageSizeBytes = this.#heap.pageSize;
     this.procs = this.#parts.caches.length;
-    this.plain = !this.#heap.race.raceenabled && this.#arena.wordBytes === 8;
+    this.#plain = !this.#heap.race.raceenabled && this.#arena.wordBytes === 8;
     try {
       this.free(this.malloc(1)); // see if it works
     } catch (error) {
@@ -116,7 +117,7 @@ export class Heap {
       );
     }
     this.#proc = proc;
-    this.mcache = cache;
+    this.#mcache = cache;
   }
 
   /**
@@ -125,8 +126,8 @@ export class Heap {
    * @throws LazyShadowError ERR_OUT_OF_MEMORY, ERR_INVALID_ARGUMENT, ERR_RELEASED
    */
   malloc(size: number | bigint): number {
-    if (this.plain && typeof size === 'number' && size >>> 0 === size && size <= MAX_SMALL_SIZE) {
-      const address = this.mcache.allocFast(this.sizeToClass8[(size + 7) >> 3] as number, true);
+    if (this.#plain && typeof size === 'number' && size >>> 0 === size && size <= MAX_SMALL_SIZE) {
+      const address = this.#mcache.allocFast(this.#sizeToClass8[(size + 7) >> 3] as number, true);
       if (address !== 0) return address;
     }
     return this.#mallocAny(size, 0);
@@ -136,12 +137,12 @@ export class Heap {
   mallocgc(size: number | bigint, flags: number): number {
     if (
       flags === NO_ZERO &&
-      this.plain &&
+      this.#plain &&
       typeof size === 'number' &&
       size >>> 0 === size &&
       size <= MAX_SMALL_SIZE
     ) {
-      const address = this.mcache.allocFast(this.sizeToClass8[(size + 7) >> 3] as number, false);
+      const address = this.#mcache.allocFast(this.#sizeToClass8[(size + 7) >> 3] as number, false);
       if (address !== 0) return address;
     }
     return this.#mallocAny(size, flags);
@@ -165,9 +166,9 @@ export class Heap {
     let address: number;
     let blockBytes: number;
     if (wanted <= MaxSmallSize) {
-      const sizeclass = this.sizeToClass8[(wanted + 7) >> 3] as number;
+      const sizeclass = this.#sizeToClass8[(wanted + 7) >> 3] as number;
       blockBytes = this.#heap.classes.classToSize[sizeclass] as number;
-      address = this.mcache.alloc(sizeclass, zeroed, noPointers);
+      address = this.#mcache.alloc(sizeclass, zeroed, noPointers);
     } else {
       blockBytes = Math.ceil(wanted / this.pageSizeBytes) * this.pageSizeBytes;
       address = this.#allocLarge(blockBytes, zeroed, noPointers);
@@ -190,8 +191,8 @@ export class Heap {
    * @throws LazyShadowError ERR_NOT_ALLOCATED if no allocated block begins at the address; nothing is changed then
    */
   free(address: number | bigint): void {
-    if (this.plain && this.unseen && typeof address === 'number') {
-      const m = this.windows;
+    if (this.#plain && this.#unseen && typeof address === 'number') {
+      const m = this.#windows;
       const off = address - m.arenaStart;
       const w = (off * PER_STRIDE) | 0;
       const b = (off | 0) & STRIDE_MASK;
@@ -203,7 +204,7 @@ export class Heap {
         const sizeclass = ((m.pages[w] as Int32Array)[b >> m.pageShift] as number) & PAGE_CLASS_MASK;
         if ((word & allocated) !== 0 && sizeclass !== 0) {
           bits[bitIndex] = (word & ~allocated) | (allocated << 16);
-          this.mcache.freeFast(address, w, b, sizeclass);
+          this.#mcache.freeFast(address, w, b, sizeclass);
           return;
         }
       }
@@ -223,7 +224,7 @@ export class Heap {
     const { spans, classes } = this.#heap;
     const s = this.#heap.lookup(v - arenaStart);
     if (s === 0) return null;
-    const start = this.windows.pageAddress(spans.start(s));
+    const start = this.#windows.pageAddress(spans.start(s));
     // An entry of the page map may be older than its span: MHeap_LookupMaybe.
     if (!spans.isInUse(s) || v < start || v >= spans.limit(s)) return null;
     const sizeclass = spans.sizeclass(s);
@@ -264,7 +265,7 @@ export class Heap {
       );
     }
     const view = this.#views.open(block.base, block.sizeBytes, start, size);
-    this.unseen = false;
+    this.#unseen = false;
     return view;
   }
 
@@ -319,11 +320,11 @@ export class Heap {
 
   #release(): void {
     this.#released = true;
-    this.plain = false;
+    this.#plain = false;
     this.#stopScavenger();
     this.#views.closeAll();
     const { sys, spans, race } = this.#heap;
-    this.windows.close();
+    this.#windows.close();
     spans.records.close();
     this.#parts.cacheRecords.close();
     sys.releaseAll();
@@ -335,7 +336,7 @@ export class Heap {
     const npages = blockBytes / this.pageSizeBytes;
     const s = this.#heap.alloc(npages, 0, zeroed);
     if (s === 0) return 0;
-    const address = this.windows.pageAddress(this.#heap.spans.start(s));
+    const address = this.#windows.pageAddress(this.#heap.spans.start(s));
     this.#arena.bits.markallocated(address, noPointers);
     const { large } = this.#parts;
     large.nmalloc++;
@@ -357,7 +358,7 @@ export class Heap {
     const { race } = this.#heap;
     if (race.raceenabled) race.racefree(v, block.sizeBytes);
     this.#views.close(v);
-    this.unseen = this.#views.size === 0;
+    this.#unseen = this.#views.size === 0;
     this.#freeBlock(v, false);
   }
 
@@ -370,8 +371,8 @@ export class Heap {
     const sizeclass = spans.sizeclass(s);
     this.#arena.bits.markfreed(v);
     if (sizeclass !== 0) {
-      this.mcache.free(v, sizeclass);
-      if (undo) this.mcache.uncount(sizeclass);
+      this.#mcache.free(v, sizeclass);
+      if (undo) this.#mcache.uncount(sizeclass);
       return;
     }
     const blockBytes = spans.npages(s) * this.pageSizeBytes;

@@ -153,12 +153,17 @@ export class Sys {
     return Math.ceil(sizeBytes / page) * page;
   }
 
-  /** Address space at `hint`, else anywhere (where the platform says so), else null. */
-  sysReserve(hint: number | undefined, sizeBytes: number): SysRegion | null {
+  /**
+   * Address space at `hint`, else anywhere (where the platform says so), else null. Where it only checks, it checks
+   * `firstUse` too, from where on memory will be mapped: Go's programs have one heap, but here another may begin there.
+   */
+  sysReserve(hint: number | undefined, sizeBytes: number, firstUse = hint): SysRegion | null {
     if (hint !== undefined && sizeBytes > this.platform.reserveOnlyChecksAboveBytes) {
-      const probe = this.#reserveAt(hint, CHECK_BYTES);
-      if (probe === null) return null;
-      probe.release();
+      for (const address of new Set([hint, firstUse ?? hint])) {
+        const probe = this.#reserveAt(address, CHECK_BYTES);
+        if (probe === null) return null;
+        probe.release();
+      }
       return { address: hint, reserved: false };
     }
     const piece =

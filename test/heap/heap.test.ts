@@ -292,3 +292,16 @@ describe('a heap', () => {
     expect(after.heapUsed - before.heapUsed).toBeLessThan(17 * 200_000);
   });
 });
+
+describe('two heaps in one process', () => {
+  it('have memory of their own', () => {
+    const [first, second] = [newHeap(), newHeap()];
+    const [a, b] = [first.malloc(1000), second.malloc(1000)];
+    first.bytes(a, 1000).fill(1);
+    second.bytes(b, 1000).fill(2);
+    expect(first.bytes(a, 1000).every((byte) => byte === 1)).toBe(true);
+    expect(codeOf(() => first.free(b))).toBe('ERR_NOT_ALLOCATED');
+    first.verify();
+    second.verify();
+  });
+});
