@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * The command line. Exit codes: 0 done; 1 nothing could be measured; 2 bad usage or bad input; replay adds its own.
+ * The command line. Exit codes: 0 done; 1 nothing could be measured; 2 bad usage or bad input; replay and record add their own.
  */
 
 import { readFileSync, realpathSync } from 'node:fs';
@@ -12,7 +12,9 @@ import { LazyShadowError } from '../native/errors.js';
 import { registerDoctor } from './commands/doctor.js';
 import { registerInspect } from './commands/inspect.js';
 import { registerMeasure } from './commands/measure.js';
+import { registerRecord } from './commands/record.js';
 import { registerReplay } from './commands/replay.js';
+import { registerRunGo } from './commands/run-go.js';
 
 const EXIT_BAD_INPUT = 2;
 
@@ -35,7 +37,14 @@ export async function run(args: readonly string[]): Promise<number> {
     )
     .version(version())
     .exitOverride();
-  for (const register of [registerReplay, registerMeasure, registerInspect, registerDoctor])
+  for (const register of [
+    registerRecord,
+    registerRunGo,
+    registerReplay,
+    registerMeasure,
+    registerInspect,
+    registerDoctor,
+  ])
     register(program);
   for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)');
   try {

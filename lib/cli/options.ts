@@ -17,6 +17,14 @@ export function parseSize(text: string): number {
   return bytes;
 }
 
+/** `1000000`: a whole number of 1 or more. */
+export function parseCount(text: string): number {
+  const count = /^\d+$/.test(text.trim()) ? Number(text) : Number.NaN;
+  if (!Number.isSafeInteger(count) || count < 1)
+    throw new InvalidArgumentError('Give a number of 1 or more.');
+  return count;
+}
+
 /** `lazy,touch`: words separated by commas. */
 export function parseList(text: string): string[] {
   return text.split(',').map((word) => word.trim());

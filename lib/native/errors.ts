@@ -30,6 +30,8 @@ export type LazyShadowErrorCode =
   | 'ERR_UNSUPPORTED'
   /** A recording that cannot be read, or does not say what a recording must say. */
   | 'ERR_BAD_TRACE'
+  /** A program that cannot be recorded: no Go, no C compiler, a Go that the recorder does not know. */
+  | 'ERR_CANNOT_RECORD'
   /** A heap operation on an address that is no allocated block. */
   | 'ERR_NOT_ALLOCATED'
   /** A structure broke its own invariant: a defect of lazyshadow, please report it. */

@@ -22,6 +22,8 @@
 
 export const MAGIC = 'RACETRC1';
 export const VERSION = 1;
+/** What stands in the magic's place until the recorder has finished a recording (native/recorder/part.h). */
+export const UNFINISHED_MAGIC = 'RACEPART';
 
 export const HEADER_BYTES = 64;
 export const EVENT_BYTES = 32;

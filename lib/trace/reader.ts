@@ -23,6 +23,7 @@ import {
   HEADER_BYTES,
   MAGIC,
   type TraceHeader,
+  UNFINISHED_MAGIC,
   VERSION,
 } from './format.js';
 import { type ByteSource, inputName, openSource, type TraceInput } from './source.js';
@@ -175,6 +176,12 @@ async function readHeader(source: ByteSource, name: string): Promise<TraceHeader
   if (length === 0)
     throw badTrace(name, '', `the recording is empty, expected a header of ${HEADER_BYTES} bytes`);
   const magic = bytes.toString('latin1', HEADER.magic, Math.min(length, MAGIC.length));
+  if (magic === UNFINISHED_MAGIC)
+    throw new LazyShadowError(
+      'ERR_BAD_TRACE',
+      `${name}: the recording is not finished: its program was stopped, or still runs. When it has ended, run: lazyshadow record --finish ${name}`,
+      { verb: 'readTrace' },
+    );
   if (magic !== MAGIC)
     throw badTrace(
       name,

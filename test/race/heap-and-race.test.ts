@@ -39,7 +39,12 @@ describe.each(POLICIES)('a heap under the detector, policy %s', (policy) => {
     race.racewrite(2, object + 8, 0x3000);
     expect(race.racyAddresses()).toEqual([object + 8]);
     expect(reports).toHaveLength(1);
-    expect(reports[0]?.location).toMatchObject({ kind: 'object', address: object, sizeBytes: 112, offset: 8 });
+    expect(reports[0]?.location).toMatchObject({
+      kind: 'object',
+      address: object,
+      sizeBytes: 112,
+      offset: 8,
+    });
   });
 
   it('finds none between the old owner of memory and the new one', () => {

@@ -110,8 +110,8 @@ describe('a worker that is ended in the middle', () => {
     for (let round = 0; round < 5; round++) {
       const shadow = new Shadow({ policy: 'lazy' });
       const worker = mapper(shadow, round + 10, 1_000_000);
-      await new Promise((resolve) => worker.once('message', resolve));
-      await new Promise((resolve) => setTimeout(resolve, 20 + 10 * round));
+      await expect.poll(() => shadow.mappedBytes(HEAP, AREA_BYTES), { interval: 1 }).toBeGreaterThan(0);
+      await new Promise((resolve) => setTimeout(resolve, 10 * round));
       await worker.terminate();
       const before = shadow.stats();
       expect(before.mappedBytes).toBeGreaterThan(0);
