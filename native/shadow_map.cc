@@ -178,7 +178,7 @@ void ShadowMap::mapFixed(size_t span, Range pages, std::vector<Range>* fresh) {
   fresh->insert(fresh->end(), gaps.begin(), gaps.end());
 }
 
-void ShadowMap::commitSpan(size_t span, Range pages, std::vector<Range>* fresh) {
+inline void ShadowMap::commitSpan(size_t span, Range pages, std::vector<Range>* fresh) {
   switch (design_.policy) {
     case Policy::Eager:
     case Policy::Touch:

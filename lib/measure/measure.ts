@@ -84,7 +84,7 @@ export async function measure(options: MeasureOptions = {}): Promise<MeasureResu
   const layout = typeof given === 'string' ? layoutByName(given) : checkedLayout(given);
   const workload =
     options.workload === undefined ? 'trace' : oneOf(verb, 'workload', options.workload, WORKLOAD_NAMES);
-  const heapBytes = checkedSize(verb, options.heapBytes ?? DEFAULT_HEAP_BYTES, 'heapBytes');
+  const heapBytes = checkedSize(verb, options.heapBytes ?? DEFAULT_HEAP_BYTES, undefined, 'heapBytes');
   const source = options.trace ?? (workload === 'trace' ? shippedRecording() : undefined);
   const stream = source === undefined || typeof source === 'string' ? undefined : source;
   const trace = stream ? '-' : ((source as string | undefined) ?? null);

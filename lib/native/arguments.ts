@@ -35,7 +35,7 @@ export function checkedAddress(verb: string, value: unknown): number {
 }
 
 /** A size of at least one byte, as a number; `address` is where, if that is known, for the error. */
-export function checkedSize(verb: string, value: unknown, name = 'sizeBytes', address?: number): number {
+export function checkedSize(verb: string, value: unknown, address?: number, name = 'sizeBytes'): number {
   const size = wholeNumber(verb, name, value, address);
   if (size === 0) {
     throw new LazyShadowError('ERR_INVALID_ARGUMENT', `${verb}: ${name} must be at least 1, not 0.`, {

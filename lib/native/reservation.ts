@@ -206,7 +206,7 @@ export class Reservation {
   ): Result {
     const handle = this.#live(verb);
     const start = checkedAddress(verb, address);
-    const size = checkedSize(verb, sizeBytes, 'sizeBytes', start);
+    const size = checkedSize(verb, sizeBytes, start);
     requireAddressable(verb, start, size);
     return guarded(verb, () => call(handle, start, size));
   }

@@ -191,7 +191,7 @@ export class Shadow {
       this.layout =
         heapBytes === undefined
           ? layout
-          : withHeapBytes(layout, checkedSize('new Shadow', heapBytes, 'heapBytes'));
+          : withHeapBytes(layout, checkedSize('new Shadow', heapBytes, undefined, 'heapBytes'));
       const design = {
         policy: POLICIES.indexOf(this.policy),
         touchBlockBytes: checkedTouchBlock(options.touchBlockBytes, pageSizeBytes),
@@ -262,7 +262,7 @@ export class Shadow {
   unmapShadow(address: number | bigint, sizeBytes: number | bigint): void {
     const map = this.#live('unmapShadow');
     const start = checkedAddress('unmapShadow', address);
-    const size = checkedSize('unmapShadow', sizeBytes, 'sizeBytes', start);
+    const size = checkedSize('unmapShadow', sizeBytes, start);
     requireAddressable('unmapShadow', start, size);
     try {
       map.unmapShadow(start, size);
@@ -278,7 +278,7 @@ export class Shadow {
   isMapped(address: number | bigint, sizeBytes: number | bigint = 1): boolean {
     const map = this.#live('isMapped');
     const start = checkedAddress('isMapped', address);
-    const size = checkedSize('isMapped', sizeBytes, 'sizeBytes', start);
+    const size = checkedSize('isMapped', sizeBytes, start);
     requireAddressable('isMapped', start, size);
     return guarded('isMapped', () => map.isMapped(start, size));
   }
@@ -290,7 +290,7 @@ export class Shadow {
   mappedBytes(address: number | bigint, sizeBytes: number | bigint): number {
     const map = this.#live('mappedBytes');
     const start = checkedAddress('mappedBytes', address);
-    const size = checkedSize('mappedBytes', sizeBytes, 'sizeBytes', start);
+    const size = checkedSize('mappedBytes', sizeBytes, start);
     requireAddressable('mappedBytes', start, size);
     return guarded('mappedBytes', () => map.mappedBytes(start, size));
   }
@@ -366,7 +366,7 @@ export class Shadow {
   #explained(verb: string, givenAddress: unknown, givenSize: unknown, thrown: unknown): unknown {
     this.#live(verb);
     const address = checkedAddress(verb, givenAddress);
-    const sizeBytes = checkedSize(verb, givenSize, 'sizeBytes', address);
+    const sizeBytes = checkedSize(verb, givenSize, address);
     requireAddressable(verb, address, sizeBytes);
     const error = publicError(verb, thrown);
     if (!(error instanceof LazyShadowError)) return error;
@@ -397,7 +397,7 @@ const attachments = new WeakMap<ShadowOptions, number>();
 
 function checkedTouchBlock(given: unknown, pageSizeBytes: number): number {
   if (given === undefined) return pageSizeBytes;
-  const bytes = checkedSize('new Shadow', given, 'touchBlockBytes');
+  const bytes = checkedSize('new Shadow', given, undefined, 'touchBlockBytes');
   if (bytes < pageSizeBytes || bytes > MAX_TOUCH_BLOCK_BYTES || !Number.isInteger(Math.log2(bytes))) {
     throw new LazyShadowError(
       'ERR_INVALID_ARGUMENT',
