@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstring>
 #include <map>
+#include <new>
 
 namespace lazyshadow {
 
@@ -114,6 +115,13 @@ Range ShadowMap::applicationOf(const Plane& plane, Range target) const {
                         (granule(target.end() + plane.bytesPerGranule - 1)) << kGranuleShift);
 }
 
+ShadowMap::PageStates::PageStates(size_t count) : size_(count) {
+  static_assert(static_cast<uint8_t>(PageState::Unmapped) == 0, "calloc makes every page Unmapped");
+  if (count == 0) return;
+  states_.reset(static_cast<uint8_t*>(std::calloc(count, 1)));
+  if (!states_) throw std::bad_alloc();
+}
+
 /// Null while nothing of the segment was ever mapped.
 ShadowMap::Segment* ShadowMap::segmentAt(uint64_t index) const {
   if (lastFound_ != nullptr && lastFound_->index == index) return lastFound_;
@@ -129,13 +137,13 @@ void ShadowMap::makeSegment(uint64_t index, size_t region) {
   fresh->region = region;
   for (size_t plane = 0; plane < kPlanes; ++plane) {
     const size_t bytes = windowOf(design_.regions[region].planes[plane], index).size;
-    fresh->pages[plane].resize(bytes / page_);
+    fresh->pages[plane] = PageStates(bytes / page_);
   }
   segments_.emplace(index, std::move(fresh));
 }
 
 /// The states of a window that has these pages; a MemoryError if there is none such.
-std::vector<uint8_t>& ShadowMap::pageStates(uint64_t index, size_t plane, size_t first, size_t count) {
+const ShadowMap::PageStates& ShadowMap::pageStates(uint64_t index, size_t plane, size_t first, size_t count) {
   Segment* const segment = segmentAt(index);
   if (segment == nullptr || plane >= kPlanes || first > segment->pages[plane].size() ||
       count > segment->pages[plane].size() - first) {
@@ -319,7 +327,7 @@ size_t ShadowMap::mappedBytes(Range application) const {
 
 void ShadowMap::touch(uint64_t segment, size_t plane, size_t first, size_t count) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  std::vector<uint8_t>& states = pageStates(segment, plane, first, count);
+  const PageStates& states = pageStates(segment, plane, first, count);
   const Plane& where = design_.regions[segmentAt(segment)->region].planes[plane];
   const Range window = windowOf(where, segment);
 
@@ -354,7 +362,7 @@ void ShadowMap::touch(uint64_t segment, size_t plane, size_t first, size_t count
 
 void ShadowMap::discard(uint64_t segment, size_t plane, size_t first, size_t count) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  std::vector<uint8_t>& states = pageStates(segment, plane, first, count);
+  const PageStates& states = pageStates(segment, plane, first, count);
   const Plane& where = design_.regions[segmentAt(segment)->region].planes[plane];
   const uintptr_t start = windowOf(where, segment).start;
   for (size_t at = first; at < first + count; ++at) {
@@ -377,7 +385,7 @@ ShadowMap::Window ShadowMap::window(uint64_t segment, size_t plane) const {
   Segment* const found = segmentAt(segment);
   if (found == nullptr || plane >= kPlanes) return Window{};
   const Range range = windowOf(design_.regions[found->region].planes[plane], segment);
-  std::vector<uint8_t>& pages = found->pages[plane];
+  const PageStates& pages = found->pages[plane];
   return Window{range.start, range.size, pages.data(), pages.size()};
 }
 

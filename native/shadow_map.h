@@ -20,6 +20,7 @@
 #define LAZYSHADOW_SHADOW_MAP_H_
 
 #include <array>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
@@ -113,10 +114,27 @@ class ShadowMap {
   Stats stats() const;
 
  private:
+  /// The states of a window's pages. From calloc, because a segment has 300 KB of them and most programs map
+  /// little of most segments: the system gives memory only where a state is set.
+  class PageStates {
+   public:
+    PageStates() = default;
+    explicit PageStates(size_t count);
+    size_t size() const { return size_; }
+    uint8_t* data() const { return states_.get(); }
+    uint8_t& operator[](size_t page) const { return states_[page]; }
+
+   private:
+    struct Free {
+      void operator()(uint8_t* states) const { std::free(states); }
+    };
+    size_t size_ = 0;
+    std::unique_ptr<uint8_t[], Free> states_;
+  };
   struct Segment {
     uint64_t index;
     size_t region;
-    std::array<std::vector<uint8_t>, kPlanes> pages;
+    std::array<PageStates, kPlanes> pages;
   };
 
   explicit ShadowMap(Design design);
@@ -126,7 +144,7 @@ class ShadowMap {
   Range windowOf(const Plane& plane, uint64_t segment) const;
   Segment* segmentAt(uint64_t index) const;
   void makeSegment(uint64_t index, size_t region);
-  std::vector<uint8_t>& pageStates(uint64_t index, size_t plane, size_t first, size_t count);
+  const PageStates& pageStates(uint64_t index, size_t plane, size_t first, size_t count);
   template <typename Visit>
   void visitStates(size_t region, size_t plane, Range application, const Visit& visit);
 
