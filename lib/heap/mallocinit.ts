@@ -90,11 +90,12 @@ function checkedOptions(options: HeapOptions, seams: HeapSeams) {
   if (pageShift !== 12 && pageShift !== 13) throw invalid('pageShift must be 12 or 13.');
   if (form !== '64-bit' && form !== '32-bit') throw invalid("form must be '64-bit' or '32-bit'.");
   if (!Object.hasOwn(PLATFORMS, platform)) throw invalid("platform must be 'linux', 'darwin' or 'win32'.");
-  const count = checkedSize('Heap', procs, 'procs');
+  const count = checkedSize('Heap', procs, undefined, 'procs');
   if (count > MAX_PROCS) throw invalid(`procs must be at most ${MAX_PROCS}.`);
   const maxMemBytes = checkedSize(
     'Heap',
     options.maxMemBytes ?? PLATFORMS[platform].maxMemBytes,
+    undefined,
     'maxMemBytes',
   );
   if (maxMemBytes % 2 ** 20 !== 0 || maxMemBytes > 128 * GiB) {
