@@ -11,6 +11,7 @@ import { Shadow, TraceReader, replayTrace } from '../../dist/esm/index.js';
 
 /** Events that a warm figure rests on. */
 const WARM_EVENTS = 2_000_000;
+const LEAST_ROUNDS = 3;
 const MOST_ROUNDS = 20;
 
 const [policy, file] = process.argv.slice(2);
@@ -39,7 +40,11 @@ function peakRss() {
 const first = await replay(file);
 const bytes = readFileSync(file);
 let warm = Infinity;
-for (let done = 0, round = 0; done < WARM_EVENTS && round < MOST_ROUNDS; done += first.events, round++) {
+for (
+  let done = 0, round = 0;
+  round < MOST_ROUNDS && (round < LEAST_ROUNDS || done < WARM_EVENTS);
+  done += first.events, round++
+) {
   warm = Math.min(warm, (await replay(bytes)).nsPerEvent);
 }
 const { nsPerEvent: cold, ...rest } = first;
