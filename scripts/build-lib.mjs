@@ -1,21 +1,42 @@
 // Compiles lib/ twice: ES modules (dist/esm, with the command line) and CommonJS (dist/cjs, the library alone).
-// A package.json in each tells Node which is which.
-import { execFileSync } from 'node:child_process';
+// A package.json in each tells Node which is which. Named numbers are written out (inline-constants.mjs).
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
+import ts from 'typescript';
+import { inlineConstants } from './inline-constants.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const require = createRequire(import.meta.url);
-const tsc = require.resolve('typescript/bin/tsc');
 
 rmSync(`${root}/dist`, { recursive: true, force: true });
 for (const [kind, type] of [
   ['esm', 'module'],
   ['cjs', 'commonjs'],
 ]) {
-  execFileSync(process.execPath, [tsc, '-p', `${root}/tsconfig.${kind}.json`], { stdio: 'inherit' });
+  compile(`${root}/tsconfig.${kind}.json`);
   mkdirSync(`${root}/dist/${kind}`, { recursive: true });
   writeFileSync(`${root}/dist/${kind}/package.json`, `${JSON.stringify({ type })}\n`);
 }
 chmodSync(`${root}/dist/esm/cli/main.js`, 0o755);
+
+/** What tsc -p does, with the constants inlined. Ends the process at the first error. */
+function compile(configFile) {
+  const host = { ...ts.sys, onUnRecoverableConfigFileDiagnostic: (problem) => stop([problem]) };
+  const config = ts.getParsedCommandLineOfConfigFile(configFile, {}, host);
+  const program = ts.createProgram(config.fileNames, config.options);
+  const problems = [...config.errors, ...ts.getPreEmitDiagnostics(program)];
+  if (problems.length > 0) stop(problems);
+  const { diagnostics } = program.emit(undefined, undefined, undefined, false, {
+    before: [inlineConstants(program)],
+  });
+  if (diagnostics.length > 0) stop(diagnostics);
+}
+
+function stop(problems) {
+  const host = {
+    getCanonicalFileName: (name) => name,
+    getCurrentDirectory: () => root,
+    getNewLine: () => '\n',
+  };
+  console.error(ts.formatDiagnosticsWithColorAndContext(problems, host));
+  process.exit(1);
+}

@@ -7,7 +7,8 @@
  */
 import { formatAddress, LazyShadowError } from '../native/errors.js';
 import { type Shadow, windowsOf } from '../shadow/shadow.js';
-import { Detector, PLAIN_WRITE, READ } from './detector.js';
+import { PLAIN_WRITE, READ } from './access.js';
+import { Detector } from './detector.js';
 import { DEFAULT_GORACE, type GoraceOptions, historyEntries } from './gorace.js';
 import { RaceLog } from './race-log.js';
 import type { RaceReport } from './report.js';
@@ -204,10 +205,10 @@ export class Race {
     const high = Math.floor(address / HIGH);
     const pcHigh = Math.floor(pc / HIGH);
     if (callerPc === 0) {
-      this.#detector.access(goroutine, kind, low, high, pc | 0, pcHigh);
+      this.#detector.accesses.one(goroutine, kind, low, high, pc | 0, pcHigh);
     } else {
       checkedPc(callerPc);
-      this.#detector.accessCalled(goroutine, kind, low, high, pc | 0, pcHigh, callerPc);
+      this.#detector.accesses.oneCalled(goroutine, kind, low, high, pc | 0, pcHigh, callerPc);
     }
   }
 
@@ -217,7 +218,15 @@ export class Race {
     checkedSize(address, sizeBytes);
     checkedPc(pc);
     const high = Math.floor(address / HIGH);
-    this.#detector.accessRange(goroutine, kind, address | 0, high, sizeBytes, pc | 0, Math.floor(pc / HIGH));
+    this.#detector.accesses.range(
+      goroutine,
+      kind,
+      address | 0,
+      high,
+      sizeBytes,
+      pc | 0,
+      Math.floor(pc / HIGH),
+    );
   }
 
   #live(): void {

@@ -5,7 +5,8 @@
  * racy bytes are kept for all sightings, reported or not.
  */
 import { BYTES, byteCount, cellSlot, firstByte, PLAIN, WRITE } from './cell.js';
-import type { Detector, RaceSighting } from './detector.js';
+import type { Detector } from './detector.js';
+import type { RaceSighting } from './record.js';
 import type { GoraceOptions } from './gorace.js';
 import { type GoroutineInfo, POSITION, STATE_SHIFT } from './goroutine.js';
 import { RacyBytes } from './racy-bytes.js';

@@ -123,3 +123,27 @@ export class Windows {
     window.holes = within.length > 1;
   }
 }
+
+/** Stands for the window of an address that nothing is mapped at. */
+export const NO_WINDOW: Window = {
+  segment: {
+    index: -1,
+    shadow: new Int32Array(0),
+    shadowPages: new Uint8Array(0),
+    metainfo: new Int32Array(0),
+    metainfoPages: new Uint8Array(0),
+  },
+  base: 0,
+  firstGranule: 0,
+  endGranule: 0,
+  holes: false,
+};
+
+/** @throws LazyShadowError ERR_OUT_OF_RANGE if the range leaves the 48-bit address space. */
+export function checkRange(what: string, address: number, sizeBytes: number): void {
+  if (address >= 0 && sizeBytes >= 0 && address + sizeBytes <= ADDRESS_LIMIT) return;
+  throw new LazyShadowError('ERR_OUT_OF_RANGE', `${what} leaves the 48-bit address space`, {
+    address,
+    sizeBytes,
+  });
+}

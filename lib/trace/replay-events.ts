@@ -3,7 +3,8 @@
  *
  * Words go to the detector as they are; only what is rare (ranges, allocations, mappings) becomes a number first.
  */
-import { type Detector, PLAIN_WRITE, READ } from '../race/detector.js';
+import { PLAIN_WRITE, READ } from '../race/access.js';
+import type { Detector } from '../race/detector.js';
 import { EVENT_WORDS, FLAG_SUCCEEDED, Op } from './format.js';
 
 /** How far a batch has come. */
@@ -17,6 +18,7 @@ export interface Progress {
  * @throws what the detector throws; `progress.done` is then the index of the event that it threw at
  */
 export function replayEvents(detector: Detector, words: Int32Array, count: number, progress: Progress): void {
+  const { accesses } = detector;
   let i = 0;
   try {
     for (; i < count; i++) {
@@ -27,17 +29,10 @@ export function replayEvents(detector: Detector, words: Int32Array, count: numbe
       const high = words[at + 3] as number;
       switch (head & 0xff) {
         case Op.Read:
-          detector.access(goroutine, READ, low, high, words[at + 6] as number, words[at + 7] as number);
+          accesses.one(goroutine, READ, low, high, words[at + 6] as number, words[at + 7] as number);
           break;
         case Op.Write:
-          detector.access(
-            goroutine,
-            PLAIN_WRITE,
-            low,
-            high,
-            words[at + 6] as number,
-            words[at + 7] as number,
-          );
+          accesses.one(goroutine, PLAIN_WRITE, low, high, words[at + 6] as number, words[at + 7] as number);
           break;
         case Op.FuncEnter:
           detector.funcEnter(goroutine, words[at + 6] as number, words[at + 7] as number);
@@ -64,16 +59,16 @@ function replayRare(detector: Detector, words: Int32Array, at: number, head: num
   const size = head >>> 16;
   switch (head & 0xff) {
     case Op.ReadRange:
-      detector.accessRange(goroutine, READ, low, high, arg, pcLow, pcHigh);
+      detector.accesses.range(goroutine, READ, low, high, arg, pcLow, pcHigh);
       break;
     case Op.WriteRange:
-      detector.accessRange(goroutine, PLAIN_WRITE, low, high, arg, pcLow, pcHigh);
+      detector.accesses.range(goroutine, PLAIN_WRITE, low, high, arg, pcLow, pcHigh);
       break;
     case Op.ReadPC:
-      detector.accessCalled(goroutine, READ, low, high, pcLow, pcHigh, arg);
+      detector.accesses.oneCalled(goroutine, READ, low, high, pcLow, pcHigh, arg);
       break;
     case Op.WritePC:
-      detector.accessCalled(goroutine, PLAIN_WRITE, low, high, pcLow, pcHigh, arg);
+      detector.accesses.oneCalled(goroutine, PLAIN_WRITE, low, high, pcLow, pcHigh, arg);
       break;
     case Op.Malloc:
       detector.malloc(numberOf(low, high), arg, allocator(words, at));

@@ -2,7 +2,8 @@
  * Many goroutines, at once and one after another: same answers, bounded memory.
  */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Detector, PLAIN_WRITE, READ } from '../../lib/race/detector.js';
+import { PLAIN_WRITE, READ } from '../../lib/race/access.js';
+import { Detector } from '../../lib/race/detector.js';
 import { RacyBytes } from '../../lib/race/racy-bytes.js';
 import { Shadow, windowsOf } from '../../lib/shadow/shadow.js';
 
@@ -27,8 +28,9 @@ beforeEach(() => {
 
 afterEach(() => shadow.release());
 
-const read = (goroutine: number, low: number) => detector.access(goroutine, READ, low, HIGH, 1, 0);
-const write = (goroutine: number, low: number) => detector.access(goroutine, PLAIN_WRITE, low, HIGH, 1, 0);
+const read = (goroutine: number, low: number) => detector.accesses.one(goroutine, READ, low, HIGH, 1, 0);
+const write = (goroutine: number, low: number) =>
+  detector.accesses.one(goroutine, PLAIN_WRITE, low, HIGH, 1, 0);
 
 describe('goroutines', () => {
   it('10 000 alive at once, all reading the same word: no race, until one writes', () => {

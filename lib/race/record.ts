@@ -1,0 +1,331 @@
+/**
+ * What an access that is new does to the cells of its granule.
+ *
+ * Every cell is met: it races with the access, or it is kept, or the access takes its place. Byte by byte, it may
+ * take the place of an older one in three cases (docs/race-runtime.md has the proofs):
+ *
+ *  1. Same slot, and the access is at least as strong (a write for a write, plain for plain). Whoever is unordered with
+ *     the older access is unordered with the newer, later one of the same slot, and conflicts with it too.
+ *  2. Another slot, the older access happens before this one, and this one is at least as strong. Let z come later.
+ *     If z is unordered with the older one then z is not after this one either, since that would order it after
+ *     the older by transitivity; and being later in the recording it is not before. So z is unordered with this one, and
+ *     conflicts with it. (Not in an epoch that FinalizerGoroutine leaked: transitivity fails there.)
+ *  3. Same slot, epoch and kind: one cell with the bytes of both. Nothing is released between them, so every clock
+ *     orders both or neither.
+ *
+ * Nothing else is ever dropped, so the racy bytes are exactly those of all pairs of accesses.
+ */
+import { GRANULE_BYTES, type ShadowMemory } from '../shadow/segment.js';
+import { BYTES, CELL_WORDS, KIND, SLOT, SLOT_SHIFT, SPILLED, WRITE } from './cell.js';
+import type { Clocks } from './clock.js';
+import { CLOCK, type Goroutines, LEAKED, POSITION, STACK, STATE_SHIFT } from './goroutine.js';
+import type { History } from './history.js';
+import type { Leaks } from './leak.js';
+import type { Spill } from './spill.js';
+import type { Window, Windows } from './window.js';
+
+/** What is told of two accesses that race. Valid during the call alone. */
+export interface RaceSighting {
+  /** Address of the granule. */
+  readonly granule: number;
+  /** The later access: word 0 of its cell, its pc and the stack below that. */
+  readonly word: number;
+  readonly pcLow: number;
+  readonly pcHigh: number;
+  readonly stack: number;
+  /** The earlier access: the two words of its cell. */
+  readonly oldWord: number;
+  readonly oldPosition: number;
+}
+
+export type OnSighting = (sighting: RaceSighting) => void;
+
+/** The parts of the detector that recording an access takes. */
+export interface RecordingParts {
+  readonly shadow: ShadowMemory;
+  readonly windows: Windows;
+  readonly goroutines: Goroutines;
+  readonly clocks: Clocks;
+  readonly history: History;
+  readonly leaks: Leaks;
+  readonly spill: Spill;
+  readonly onSighting: OnSighting;
+}
+
+/** What #meet did with a cell. */
+const KEPT = 0;
+/** The cell is empty now. */
+const REPLACED = 1;
+/** The cell is of the same slot, epoch and kind: the access belongs into it. */
+const SAME = 2;
+
+export class Recording {
+  readonly #windows: Windows;
+  readonly #goroutines: Goroutines;
+  readonly #clocks: Clocks;
+  readonly #history: History;
+  readonly #leaks: Leaks;
+  readonly #spill: Spill;
+  readonly #onSighting: OnSighting;
+  readonly #granuleShift: number;
+  readonly #wordsPerGranule: number;
+
+  constructor(parts: RecordingParts) {
+    this.#windows = parts.windows;
+    this.#goroutines = parts.goroutines;
+    this.#clocks = parts.clocks;
+    this.#history = parts.history;
+    this.#leaks = parts.leaks;
+    this.#spill = parts.spill;
+    this.#onSighting = parts.onSighting;
+    this.#wordsPerGranule = parts.shadow.wordsPerGranule;
+    this.#granuleShift = Math.log2(parts.shadow.wordsPerGranule);
+  }
+
+  /** An access that no cell of its granule covers. */
+  record(
+    window: Window,
+    granule: number,
+    word: number,
+    slot: number,
+    floor: number,
+    pcLow: number,
+    pcHigh: number,
+  ): void {
+    if (granule < window.firstGranule || granule >= window.endGranule || window.holes) {
+      if (!this.#windows.isMapped(window.base + granule * GRANULE_BYTES)) return;
+    }
+    const cells = window.segment.shadow;
+    const first = granule << this.#granuleShift;
+    const end = first + this.#wordsPerGranule;
+    const spilled = cells[end - 1] === SPILLED;
+    const inlineEnd = spilled ? end - CELL_WORDS : end;
+    let free = -1;
+    let same = -1;
+    for (let at = first; at < inlineEnd; at += CELL_WORDS) {
+      if (cells[at + 1] === 0) {
+        if (free < 0) free = at;
+        continue;
+      }
+      const outcome = this.#meet(cells, at, word, slot, floor, window, granule, pcLow, pcHigh);
+      if (outcome === REPLACED) free = at;
+      else if (outcome === SAME) same = at;
+    }
+    if (spilled) {
+      this.#recordSpilled(
+        window,
+        granule,
+        cells[end - CELL_WORDS] as number,
+        same,
+        free,
+        word,
+        slot,
+        floor,
+        pcLow,
+        pcHigh,
+      );
+      return;
+    }
+    if (same >= 0) {
+      this.#put(
+        cells,
+        same,
+        (cells[same] as number) | word,
+        slot,
+        word,
+        cells[same + 1] as number,
+        pcLow,
+        pcHigh,
+      );
+    } else if (free >= 0) {
+      this.#put(cells, free, word, slot, word, 0, pcLow, pcHigh);
+    } else {
+      const position = this.#next(slot, word, 0, pcLow, pcHigh);
+      this.#addSpilled(window, granule, this.#spill.open(window, granule), word, position);
+    }
+  }
+
+  /** The rest of #record when the granule has spilled: `same` and `free` are what its inline cells had to offer. */
+  #recordSpilled(
+    window: Window,
+    granule: number,
+    list: number,
+    same: number,
+    free: number,
+    word: number,
+    slot: number,
+    floor: number,
+    pcLow: number,
+    pcHigh: number,
+  ): void {
+    const spill = this.#spill;
+    const cells = window.segment.shadow;
+    const pool = spill.words;
+    let inList = -1;
+    if ((word & WRITE) === 0 && !spill.hasWrites(list)) {
+      // A read conflicts with no read: its own cells are all that can matter.
+      for (let at = spill.probe(list, slot); !spill.endsProbe(at); at = spill.next(list, at)) {
+        if (pool[at + 1] === 0 || ((pool[at] as number) ^ word) >>> SLOT_SHIFT !== 0) continue;
+        if (((pool[at] as number) & word & ~SLOT) === (word & ~SLOT) && (pool[at + 1] as number) > floor)
+          return;
+        const old = pool[at] as number;
+        const outcome = this.#meet(pool, at, word, slot, floor, window, granule, pcLow, pcHigh);
+        if (outcome === REPLACED) spill.removed(list, at, old);
+        else if (outcome === SAME) inList = at;
+      }
+    } else {
+      for (let at = spill.first(list), end = spill.end(list); at < end; at += CELL_WORDS) {
+        if (pool[at + 1] === 0) continue;
+        const old = pool[at] as number;
+        const outcome = this.#meet(pool, at, word, slot, floor, window, granule, pcLow, pcHigh);
+        if (outcome === REPLACED) spill.removed(list, at, old);
+        else if (outcome === SAME) inList = at;
+      }
+    }
+    if (same >= 0) {
+      this.#put(
+        cells,
+        same,
+        (cells[same] as number) | word,
+        slot,
+        word,
+        cells[same + 1] as number,
+        pcLow,
+        pcHigh,
+      );
+    } else if (inList >= 0) {
+      this.#put(
+        pool,
+        inList,
+        (pool[inList] as number) | word,
+        slot,
+        word,
+        pool[inList + 1] as number,
+        pcLow,
+        pcHigh,
+      );
+    } else if (free >= 0) {
+      this.#put(cells, free, word, slot, word, 0, pcLow, pcHigh);
+    } else {
+      this.#addSpilled(window, granule, list, word, this.#next(slot, word, 0, pcLow, pcHigh));
+      return;
+    }
+    if (spill.isEmpty(list)) spill.close(window, granule, list);
+  }
+
+  /** Adds a cell to a granule whose inline cells are in use. Writes stay inline while they can: reads scan lists with writes. */
+  #addSpilled(window: Window, granule: number, list: number, word: number, position: number): void {
+    const cells = window.segment.shadow;
+    const first = granule << this.#granuleShift;
+    const inlineEnd = first + this.#wordsPerGranule - CELL_WORDS;
+    if ((word & WRITE) !== 0) {
+      for (let at = first; at < inlineEnd; at += CELL_WORDS) {
+        const old = cells[at] as number;
+        if ((old & WRITE) !== 0) continue;
+        this.#spill.add(window, granule, list, old, cells[at + 1] as number);
+        cells[at] = word;
+        cells[at + 1] = position;
+        return;
+      }
+    }
+    this.#spill.add(window, granule, list, word, position);
+  }
+
+  /** An older access, the cell at `at`, meets the access `word`. */
+  #meet(
+    cells: Int32Array,
+    at: number,
+    word: number,
+    slot: number,
+    floor: number,
+    window: Window,
+    granule: number,
+    pcLow: number,
+    pcHigh: number,
+  ): number {
+    const old = cells[at] as number;
+    const position = cells[at + 1] as number;
+    const overlap = old & word & BYTES;
+    const differing = old ^ word;
+    if ((differing & SLOT) === 0) {
+      if (position > floor && (differing & KIND) === 0) return SAME;
+      if (overlap === 0) return KEPT;
+    } else {
+      if (overlap === 0) return KEPT;
+      const state = this.#goroutines.state;
+      const oldSlot = old >>> SLOT_SHIFT;
+      const known = this.#clocks.get(state[(slot << STATE_SHIFT) + CLOCK] as number, oldSlot);
+      if (position > known) {
+        if (((old | word) & KIND) === KIND && !this.#leaks.orders(oldSlot, position, known)) {
+          this.#sight(window, granule, word, slot, old, position, pcLow, pcHigh);
+        }
+        return KEPT;
+      }
+      if (state[(slot << STATE_SHIFT) + LEAKED] !== 0) return KEPT;
+    }
+    // The access is ordered after the older one. It takes its place in the bytes they share, unless it is weaker.
+    if ((old & KIND & ~word) !== 0) return KEPT;
+    const rest = old & ~overlap;
+    if ((rest & BYTES) !== 0) {
+      cells[at] = rest;
+      return KEPT;
+    }
+    cells[at] = 0;
+    cells[at + 1] = 0;
+    return REPLACED;
+  }
+
+  /** Makes the cell at `at` `cell`, and the access the slot's next position. */
+  #put(
+    cells: Int32Array,
+    at: number,
+    cell: number,
+    slot: number,
+    word: number,
+    merged: number,
+    pcLow: number,
+    pcHigh: number,
+  ): void {
+    const position = this.#next(slot, word, merged, pcLow, pcHigh);
+    cells[at] = cell;
+    cells[at + 1] = position;
+  }
+
+  /** The next position of the slot, with its history entry. */
+  #next(slot: number, word: number, merged: number, pcLow: number, pcHigh: number): number {
+    const state = this.#goroutines.state;
+    const at = slot << STATE_SHIFT;
+    const position = (state[at + POSITION] as number) + 1;
+    const history = this.#history;
+    if ((position & (history.masks[slot] as number)) === 0) history.wrap(slot, position);
+    state[at + POSITION] = position;
+    const entry = (history.starts[slot] as number) + ((position & (history.masks[slot] as number)) << 2);
+    const pool = history.pool;
+    pool[entry] = pcLow;
+    pool[entry + 1] = pcHigh | ((word & BYTES) << 16);
+    pool[entry + 2] = state[at + STACK] as number;
+    pool[entry + 3] = merged;
+    return position;
+  }
+
+  #sight(
+    window: Window,
+    granule: number,
+    word: number,
+    slot: number,
+    oldWord: number,
+    oldPosition: number,
+    pcLow: number,
+    pcHigh: number,
+  ): void {
+    this.#onSighting({
+      granule: window.base + granule * GRANULE_BYTES,
+      word,
+      pcLow,
+      pcHigh,
+      stack: this.#goroutines.state[(slot << STATE_SHIFT) + STACK] as number,
+      oldWord,
+      oldPosition,
+    });
+  }
+}
