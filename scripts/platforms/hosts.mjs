@@ -89,4 +89,3 @@ function patchedNode(original, version) {
   copyFileSync(`${patched}.new`, patched);
   return patched;
 }
-

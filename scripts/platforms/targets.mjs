@@ -76,7 +76,11 @@ export function nodeApiFunctions() {
 export function addonRecipe(os) {
   const [target] = JSON.parse(readFileSync(join(root, 'binding.gyp'), 'utf8')).targets;
   const [, forSystem] = target.conditions.find(([condition]) => condition === `OS=='${os}'`);
-  const defines = [...target.defines, `NODE_GYP_MODULE_NAME=${target.target_name}`, 'BUILDING_NODE_EXTENSION'];
+  const defines = [
+    ...target.defines,
+    `NODE_GYP_MODULE_NAME=${target.target_name}`,
+    'BUILDING_NODE_EXTENSION',
+  ];
   return {
     name: target.target_name,
     sources: [...target.sources, ...(forSystem.sources ?? [])],

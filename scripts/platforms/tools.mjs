@@ -11,9 +11,10 @@ const home = process.env.LAZYSHADOW_TOOLS ?? join(work, 'tools');
 
 /** Which Debian packages a program comes from. */
 const DEBIAN = {
+  'g++': ['g++'],
   wine: ['wine', 'wine64'],
-  'x86_64-w64-mingw32-g++-posix': ['g++-mingw-w64-x86-64'],
-  'aarch64-linux-gnu-g++': ['g++-aarch64-linux-gnu'],
+  'x86_64-w64-mingw32-g++-posix': ['g++-mingw-w64-x86-64-posix'],
+  'aarch64-linux-gnu-g++': ['g++-aarch64-linux-gnu', 'libc6-dev-arm64-cross'],
   'qemu-aarch64-static': ['qemu-user-static'],
 };
 
@@ -108,7 +109,8 @@ export function wineEnvironment() {
   if (!existsSync(made)) {
     mkdirSync(prefix, { recursive: true });
     execute([program('wine'), 'wineboot', '-i'], { env, log: join(work, 'wineboot.log') });
-    if (!existsSync(join(prefix, 'drive_c', 'windows', 'system32'))) throw new Error('wineboot made no system');
+    if (!existsSync(join(prefix, 'drive_c', 'windows', 'system32')))
+      throw new Error('wineboot made no system');
     writeFileSync(made, '');
   }
   return env;

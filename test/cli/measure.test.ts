@@ -20,7 +20,7 @@ let directory: string;
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'lazyshadow-test-'));
 });
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
+afterAll(() => rmSync(directory, { recursive: true, force: true, maxRetries: 10 }));
 
 function measured(args: readonly string[]): MeasureResult {
   const { code, stdout, stderr } = lazyshadow(['measure', '--json', ...args]);

@@ -16,7 +16,7 @@ const ADVICE = 'The recording is damaged or cut short: copy it again, or record 
 const LINE = '4a613b\terrors.New\terrors.go\t59\t58\tstrconv.init\tatoi.go\t18\t105';
 
 const directory = mkdtempSync(join(tmpdir(), 'lazyshadow-damage-'));
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
+afterAll(() => rmSync(directory, { recursive: true, force: true, maxRetries: 10 }));
 
 /** A small recording that is whole: three events and two lines of symbols. */
 function whole(): Buffer {

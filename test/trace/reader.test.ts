@@ -18,7 +18,7 @@ const eventBytes = plain.subarray(64, 64 + 32 * 38308);
 const directory = mkdtempSync(join(tmpdir(), 'lazyshadow-reader-'));
 const plainFile = join(directory, 'heapgrow.trc');
 writeFileSync(plainFile, plain);
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
+afterAll(() => rmSync(directory, { recursive: true, force: true, maxRetries: 10 }));
 afterEach(() => {
   vi.restoreAllMocks();
 });
