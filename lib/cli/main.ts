@@ -12,6 +12,7 @@ import { LazyShadowError } from '../native/errors.js';
 import { registerDoctor } from './commands/doctor.js';
 import { registerInspect } from './commands/inspect.js';
 import { registerMeasure } from './commands/measure.js';
+import { registerReplay } from './commands/replay.js';
 
 const EXIT_BAD_INPUT = 2;
 
@@ -34,7 +35,8 @@ export async function run(args: readonly string[]): Promise<number> {
     )
     .version(version())
     .exitOverride();
-  for (const register of [registerMeasure, registerInspect, registerDoctor]) register(program);
+  for (const register of [registerReplay, registerMeasure, registerInspect, registerDoctor])
+    register(program);
   for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)');
   try {
     await program.parseAsync([...args], { from: 'user' });

@@ -93,13 +93,13 @@ const WORKLOADS = {
 } as const;
 
 /** Names of the built-in workloads. */
-export const WORKLOAD_NAMES = Object.keys(WORKLOADS) as readonly (keyof typeof WORKLOADS)[];
+export const BUILT_IN_WORKLOAD_NAMES = Object.keys(WORKLOADS) as readonly (keyof typeof WORKLOADS)[];
 
 /**
  * The built-in workload of a name.
  * @throws LazyShadowError ERR_INVALID_ARGUMENT, naming all there are
  */
 export function builtInWorkload(name: string, heapBytes: number): Workload {
-  const run = WORKLOADS[oneOf('measure', 'workload', name, WORKLOAD_NAMES)];
+  const run = WORKLOADS[oneOf('measure', 'workload', name, BUILT_IN_WORKLOAD_NAMES)];
   return { run: (subject) => run(subject, heapBytes) };
 }

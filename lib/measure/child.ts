@@ -3,10 +3,10 @@
  * and ends. It ends too when the parent does.
  */
 
-import { builtInWorkload } from './built-in-workloads.js';
 import { runExperiment } from './experiment.js';
 import type { Report, Task } from './measure.js';
 import { TraceWorkload } from './trace-workload.js';
+import { namedWorkload } from './workloads.js';
 
 function report(message: Report): Promise<void> {
   return new Promise((resolve) => {
@@ -20,7 +20,7 @@ process.once('message', async ({ policy, layout, workload, heapBytes, trace }: T
   const result = await runExperiment({
     policy,
     layout,
-    workload: trace === null ? builtInWorkload(workload, heapBytes) : new TraceWorkload(trace),
+    workload: trace === null ? namedWorkload(workload, heapBytes) : new TraceWorkload(trace),
     onProgress: (done) => void report({ done }),
   });
   await report({ result });

@@ -46,7 +46,7 @@ export async function runExperiment(options: ExperimentOptions): Promise<PolicyR
   let shadow: Shadow | undefined;
   const sample = (): Sample => {
     const before = performance.now();
-    const taken = takeSample(shadow, startedAt);
+    const taken = takeSample(shadow, startedAt, workload.goHeap?.());
     sampling += performance.now() - before;
     samples.push(taken);
     return taken;
@@ -68,6 +68,7 @@ export async function runExperiment(options: ExperimentOptions): Promise<PolicyR
   } catch (error) {
     return { policy, ok: false, error: inWords(error), samples, final: sample() };
   } finally {
+    workload.close?.();
     shadow?.release();
   }
 }

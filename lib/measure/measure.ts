@@ -15,14 +15,14 @@ import { LazyShadowError } from '../native/errors.js';
 import { geometry, processMemory } from '../native/system.js';
 import { checkedLayout, DEFAULT_LAYOUT, type Layout, layoutByName } from '../shadow/layouts.js';
 import { POLICIES, type Policy } from '../shadow/policies.js';
-import { WORKLOAD_NAMES } from './built-in-workloads.js';
+import { WORKLOAD_NAMES } from './workloads.js';
 import type { PolicyResult } from './experiment.js';
 
 /** What to measure; all of it has a default. */
 export interface MeasureOptions {
   /** A recording: a path (`.trc`, or packed with gzip), or a stream of its bytes. */
   readonly trace?: string | Readable;
-  /** Or a built-in workload (`growth`, `growth-shrink`, `sparse`, `arenas`), sized by `heapBytes`. */
+  /** Or a built-in workload, one of `WORKLOAD_NAMES`, sized by `heapBytes`. */
   readonly workload?: string;
   /** Heap of a built-in workload at its largest. Default 1 GiB. */
   readonly heapBytes?: number;

@@ -4,6 +4,7 @@
 
 import { processMemory } from '../native/system.js';
 import type { Shadow } from '../shadow/shadow.js';
+import type { GoHeapSample } from './workload.js';
 
 /** All sizes in bytes. */
 export interface Sample {
@@ -23,10 +24,16 @@ export interface Sample {
   readonly processVirtualBytes: number;
   readonly processResidentBytes: number;
   readonly processCommitBytes: number | null;
+  /** What the Go heap says of itself, in workloads that run on one; absent in the others. */
+  readonly goHeap?: GoHeapSample;
 }
 
 /** Takes a sample. Costs milliseconds: the system is asked for its map of the process. */
-export function takeSample(shadow: Shadow | undefined, startedAtMs: number): Sample {
+export function takeSample(
+  shadow: Shadow | undefined,
+  startedAtMs: number,
+  goHeap: GoHeapSample | undefined,
+): Sample {
   const atMs = Math.round((performance.now() - startedAtMs) * 1000) / 1000;
   const stats = shadow?.stats();
   const memory = processMemory();
@@ -40,6 +47,7 @@ export function takeSample(shadow: Shadow | undefined, startedAtMs: number): Sam
     processVirtualBytes: memory.virtualBytes,
     processResidentBytes: memory.residentBytes,
     processCommitBytes: memory.commitBytes,
+    ...(goHeap && { goHeap }),
   };
 }
 

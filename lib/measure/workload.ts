@@ -11,7 +11,18 @@ export interface Subject {
   readonly cells: CellWriter;
 }
 
+/** What a Go heap says of itself, by MemStats: what a workload that runs on one shows beside the shadow. */
+export interface GoHeapSample {
+  readonly heapSysBytes: number;
+  readonly heapInuseBytes: number;
+  readonly heapReleasedBytes: number;
+}
+
 export interface Workload {
   /** Does all of it, yielding after each step how far it has come, from 0 to 1, never falling. */
   run(subject: Subject): AsyncIterable<number> | Iterable<number>;
+  /** The heap that it runs on, if it runs on one. */
+  goHeap?(): GoHeapSample | undefined;
+  /** Gives back what it still holds. Called once, after the last sample. */
+  close?(): void;
 }

@@ -172,6 +172,23 @@ describe('workloads', () => {
     }
   });
 
+  it.each(['heap-cache', 'heap-tree', 'heap-large'])('%s runs on a Go heap, and shows it', (workload) => {
+    const { policies } = measured(['--workload', workload, '--heap', '32MiB', '--policy', 'lazy,touch']);
+    for (const { ok, error, final } of policies) {
+      expect({ ok, error }).toEqual({ ok: true, error: null });
+      const { heapSysBytes = 0, heapInuseBytes = 0, heapReleasedBytes = 0 } = final.goHeap ?? {};
+      // What the heap has, less what it gave back with its shadow, is what the shadow was told of.
+      expect(final.heapBytes).toBeLessThanOrEqual(heapSysBytes);
+      expect(final.heapBytes).toBeGreaterThanOrEqual(heapSysBytes - heapReleasedBytes);
+      expect(heapInuseBytes).toBeLessThanOrEqual(heapSysBytes - heapReleasedBytes);
+      if (linux) expect(final.osCommittedBytes).toBe(final.committedBytes);
+    }
+    const [lazy, touch] = policies.map(({ final }) => final.goHeap);
+    expect(touch).toEqual(lazy);
+    const { stdout } = lazyshadow(['measure', '--workload', workload, '--heap', '16M', '--policy', 'touch']);
+    expect(stdout).toMatch(/HeapSys +HeapInuse +HeapReleased/);
+  });
+
   it('touch commits far less than lazy where little is touched', () => {
     const { policies } = measured(['--workload', 'sparse', '--heap', '256M', '--policy', 'lazy,touch']);
     const [lazy, touch] = policies.map(({ final }) => final.committedBytes);

@@ -5,9 +5,10 @@
 import { basename } from 'node:path';
 import { SingleBar } from 'cli-progress';
 import { type Command, Option } from 'commander';
-import { WORKLOAD_NAMES } from '../../measure/built-in-workloads.js';
+import { WORKLOAD_NAMES } from '../../measure/workloads.js';
 import type { PolicyResult } from '../../measure/experiment.js';
 import { type MeasureOptions, type MeasureResult, measure } from '../../measure/measure.js';
+import type { Sample } from '../../measure/sample.js';
 import { DEFAULT_LAYOUT, LAYOUT_NAMES } from '../../shadow/layouts.js';
 import { POLICIES, type Policy } from '../../shadow/policies.js';
 import { humanBytes, parseList, parseSize } from '../options.js';
@@ -80,6 +81,8 @@ async function measureWithProgress(flags: Flags): Promise<MeasureResult> {
   }
 }
 
+/** Columns of workloads that run on a Go heap. */
+const HEAP_HEAD = ['HeapSys', 'HeapInuse', 'HeapReleased'];
 const HEAD = [
   'policy',
   'reserved',
@@ -106,16 +109,23 @@ export function formatResult(result: MeasureResult): string {
     humanBytes(final.processVirtualBytes),
     humanBytes(final.processResidentBytes),
     humanBytes(final.processCommitBytes),
+    ...heapColumns(final),
   ]);
+  const onHeap = result.policies.some(({ final }) => final.goHeap !== undefined);
   const lines = [
     `${subject}: ${humanBytes(heap)} of heap, layout ${result.layout}, pages of ${humanBytes(result.pageSizeBytes)}`,
     '',
-    plainTable(HEAD, rows),
+    plainTable(onHeap ? [...HEAD, ...HEAP_HEAD] : HEAD, rows),
     '',
-    'Shadow: reserved to resident. Process: VIRT, RSS and commit charge.',
+    `Shadow: reserved to resident. Process: VIRT, RSS and commit charge.${onHeap ? ' Go heap: the rest.' : ''}`,
     ...result.policies.flatMap(failure),
   ];
   return `${lines.join('\n')}\n`;
+}
+
+function heapColumns({ goHeap }: Sample): string[] {
+  if (goHeap === undefined) return [];
+  return [goHeap.heapSysBytes, goHeap.heapInuseBytes, goHeap.heapReleasedBytes].map(humanBytes);
 }
 
 function failure({ policy, error }: PolicyResult): string[] {

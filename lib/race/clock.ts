@@ -1,0 +1,238 @@
+/**
+ * Vector clocks that cost what is used.
+ *
+ * A clock is a tree of nodes of 32 words. At the lowest level a word is a slot's position, above it the number of
+ * a node below. Node 0 is all zeros, and so is the empty clock at every level.
+ *
+ *     root ──┬─ node ──┬─ node: positions of slots 0 … 31
+ *            │         └─ node: positions of slots 32 … 63
+ *            └─ node ─ …
+ *
+ * Nodes are shared between clocks and counted; a node is changed in place only by a clock that alone holds it and
+ * copied otherwise. So copying a clock at a release is one count, a clock of a program with up to 32 slots is one
+ * node, and joining two clocks visits only what differs: equal nodes are recognised by their number.
+ *
+ * Ownership: a root that a caller holds is counted. `set` and `join` take over the caller's root and
+ * give back the root to hold from then on.
+ */
+
+const NODE_SHIFT = 5;
+const NODE_WORDS = 1 << NODE_SHIFT;
+const NODE_MASK = NODE_WORDS - 1;
+
+/** The clock that knows nothing. */
+export const EMPTY_CLOCK = 0;
+
+export class Clocks {
+  #nodes: Int32Array = new Int32Array(64 * NODE_WORDS);
+  #counts: Int32Array = new Int32Array(64);
+  /** Nodes ever used; those that were given back are linked through their first word from #free on. */
+  #used = 1;
+  #free = 0;
+  #live = 0;
+  /** log2 of the slots that a word of the root stands for: 0 while all slots fit one node. */
+  #shift = 0;
+  /** Words of a root that are in use. */
+  #width = 0;
+
+  /** Slots that a clock can have components for before `deepen`. */
+  get capacity(): number {
+    return 2 ** (this.#shift + NODE_SHIFT);
+  }
+
+  /** Tells that slots below `count` are in use; never more than the capacity. */
+  cover(count: number): void {
+    this.#width = ((count - 1) >>> this.#shift) + 1;
+  }
+
+  /** Nodes that some clock holds. */
+  get liveNodes(): number {
+    return this.#live;
+  }
+
+  get bytes(): number {
+    return this.#nodes.byteLength + this.#counts.byteLength;
+  }
+
+  /** The component of `slot`. */
+  get(root: number, slot: number): number {
+    const nodes = this.#nodes;
+    let node = root;
+    for (let shift = this.#shift; shift > 0; shift -= NODE_SHIFT) {
+      node = nodes[(node << NODE_SHIFT) + ((slot >>> shift) & NODE_MASK)] as number;
+    }
+    return nodes[(node << NODE_SHIFT) + (slot & NODE_MASK)] as number;
+  }
+
+  retain(root: number): number {
+    if (root !== EMPTY_CLOCK) this.#counts[root] = (this.#counts[root] as number) + 1;
+    return root;
+  }
+
+  release(root: number): void {
+    this.#drop(root, this.#shift);
+  }
+
+  /** `root` with the component of `slot` raised to `position`. */
+  set(root: number, slot: number, position: number): number {
+    if (this.get(root, slot) >= position) return root;
+    return this.#set(root, slot, position, this.#shift);
+  }
+
+  /** The join of two clocks: each component the greater of the two. `other` stays its holder's. */
+  join(root: number, other: number): number {
+    return this.#join(root, other, this.#shift);
+  }
+
+  /**
+   * Adds a level, so that clocks have 32 times as many components. The caller replaces every root it holds by
+   * `deepened(root)`, once each for each time it holds it.
+   */
+  deepen(): void {
+    this.#shift += NODE_SHIFT;
+  }
+
+  /** What a root of before `deepen` is called since. */
+  deepened(root: number): number {
+    if (root === EMPTY_CLOCK) return EMPTY_CLOCK;
+    const node = this.#own(EMPTY_CLOCK, 0);
+    this.#nodes[node << NODE_SHIFT] = root;
+    return node;
+  }
+
+  #set(node: number, slot: number, position: number, shift: number): number {
+    const own = this.#own(node, shift);
+    const at = (own << NODE_SHIFT) + ((slot >>> shift) & NODE_MASK);
+    if (shift === 0) {
+      this.#nodes[at] = position;
+    } else {
+      const child = this.#set(this.#nodes[at] as number, slot, position, shift - NODE_SHIFT);
+      this.#nodes[at] = child;
+    }
+    return own;
+  }
+
+  #join(a: number, b: number, shift: number): number {
+    if (a === b || b === EMPTY_CLOCK) return a;
+    if (a === EMPTY_CLOCK) return this.retain(b);
+    return shift === 0 ? this.#joinLeaves(a, b) : this.#joinInner(a, b, shift);
+  }
+
+  #joinLeaves(a: number, b: number): number {
+    const shared = (this.#counts[a] as number) > 1;
+    // The join is written in one pass, and given up if it turns out to be one of the two.
+    const own = shared ? this.#alloc() : a;
+    const nodes = this.#nodes;
+    const mine = a << NODE_SHIFT;
+    const theirs = b << NODE_SHIFT;
+    const to = own << NODE_SHIFT;
+    let behind = 0;
+    let ahead = 0;
+    for (let i = 0; i < NODE_WORDS; i++) {
+      const x = nodes[mine + i] as number;
+      const y = nodes[theirs + i] as number;
+      // Positions are not negative, so their difference does not overflow and its sign tells which is greater.
+      const difference = x - y;
+      behind |= difference;
+      ahead |= -difference;
+      nodes[to + i] = difference < 0 ? y : x;
+    }
+    if (behind >= 0) {
+      if (shared) this.#drop(own, 0);
+      return a;
+    }
+    if (ahead >= 0) {
+      this.#drop(a, 0);
+      if (shared) this.#drop(own, 0);
+      return this.retain(b);
+    }
+    if (shared) this.#counts[a] = (this.#counts[a] as number) - 1;
+    return own;
+  }
+
+  #joinInner(a: number, b: number, shift: number): number {
+    let own = a;
+    let same = true;
+    const width = shift === this.#shift ? this.#width : NODE_WORDS;
+    for (let i = 0; i < width; i++) {
+      const mine = this.#nodes[(own << NODE_SHIFT) + i] as number;
+      const theirs = this.#nodes[(b << NODE_SHIFT) + i] as number;
+      if (mine === theirs) continue;
+      // While `own` is shared, so is what it holds: joined in place, it would change under the other holders.
+      const shared = (this.#counts[own] as number) > 1;
+      if (shared) this.retain(mine);
+      const joined = this.#join(mine, theirs, shift - NODE_SHIFT);
+      if (joined !== theirs) same = false;
+      if (joined === mine) {
+        if (shared) this.#drop(mine, shift - NODE_SHIFT);
+        continue;
+      }
+      if (shared) {
+        own = this.#own(own, shift);
+        this.#drop(mine, shift - NODE_SHIFT);
+      }
+      this.#nodes[(own << NODE_SHIFT) + i] = joined;
+    }
+    if (!same) return own;
+    this.#drop(own, shift);
+    return this.retain(b);
+  }
+
+  /** A node with the contents of `node` that only the caller holds; the caller's hold on `node` goes over to it. */
+  #own(node: number, shift: number): number {
+    if (node !== EMPTY_CLOCK && this.#counts[node] === 1) return node;
+    const copy = this.#alloc();
+    if (node === EMPTY_CLOCK) {
+      this.#nodes.fill(0, copy << NODE_SHIFT, (copy + 1) << NODE_SHIFT);
+      return copy;
+    }
+    const nodes = this.#nodes;
+    const from = node << NODE_SHIFT;
+    const to = copy << NODE_SHIFT;
+    for (let i = 0; i < NODE_WORDS; i++) {
+      const word = nodes[from + i] as number;
+      nodes[to + i] = word;
+      if (shift > 0) this.retain(word);
+    }
+    this.#counts[node] = (this.#counts[node] as number) - 1;
+    return copy;
+  }
+
+  #drop(node: number, shift: number): void {
+    if (node === EMPTY_CLOCK) return;
+    const count = (this.#counts[node] as number) - 1;
+    this.#counts[node] = count;
+    if (count > 0) return;
+    if (shift > 0) {
+      for (let i = 0; i < NODE_WORDS; i++) {
+        this.#drop(this.#nodes[(node << NODE_SHIFT) + i] as number, shift - NODE_SHIFT);
+      }
+    }
+    this.#nodes[node << NODE_SHIFT] = this.#free;
+    this.#free = node;
+    this.#live--;
+  }
+
+  /** A node held once, with anything in it. */
+  #alloc(): number {
+    let node = this.#free;
+    if (node !== 0) {
+      this.#free = this.#nodes[node << NODE_SHIFT] as number;
+    } else {
+      node = this.#used++;
+      if (node === this.#counts.length) this.#grow();
+    }
+    this.#counts[node] = 1;
+    this.#live++;
+    return node;
+  }
+
+  #grow(): void {
+    const nodes = new Int32Array(this.#nodes.length * 2);
+    nodes.set(this.#nodes);
+    this.#nodes = nodes;
+    const counts = new Int32Array(this.#counts.length * 2);
+    counts.set(this.#counts);
+    this.#counts = counts;
+  }
+}

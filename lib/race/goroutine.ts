@@ -1,0 +1,258 @@
+/**
+ * Goroutines and their slots.
+ *
+ * Callers name goroutines by number. A slot is what cells and clocks name: a component of the vector clocks.
+ * A goroutine has one slot at a time; a slot serves one goroutine after another, but only if everything the earlier one
+ * did happens before the start of the later one. Then the two are, to a happens-before analysis, one
+ * sequence of accesses: whoever is unordered with an access of the earlier is so by its position, as before, and
+ * no race is lost or invented. So clocks are as wide as goroutines were at once unordered, not as wide as ever started.
+ *
+ * A slot's position counts accesses that left a cell, and releases. It never goes back, so "access p of slot s
+ * happens before what g does now" is `clock(g)[s] >= p`. And a goroutine whose clock has s at p knows all that s knew
+ * at its last release up to p, if that release was in the same turn (order.ts).
+ *
+ * The state of a slot is eight words of one Int32Array, because every fourth event or so comes from another
+ * goroutine and an object for each would miss the cache.
+ */
+import { LazyShadowError } from '../native/errors.js';
+import { POSITION_LIMIT, SLOT_LIMIT } from './cell.js';
+import { type Clocks, EMPTY_CLOCK } from './clock.js';
+import { EMPTY_STACK } from './stack.js';
+
+/** log2 of the words of a slot's state. */
+export const STATE_SHIFT = 3;
+/** Position of the last access or release. */
+export const POSITION = 0;
+/** Position of the last release or start: cells above it are of the current epoch. POSITION_LIMIT while LEAKED. */
+export const FLOOR = 1;
+/** 1 from a FinalizerGoroutine to the slot's next release, else 0 (leak.ts). */
+export const LEAKED = 2;
+/** The clock of what happened before, without the slot's own component. */
+export const CLOCK = 3;
+/** The call stack (stack.ts). */
+export const STACK = 4;
+/** Depth of IgnoreSyncBegin. */
+export const IGNORE = 5;
+/** Depth of the call stack. */
+export const DEPTH = 6;
+/** Position of the last access before FLOOR, or one after it. */
+export const ACCESSED = 7;
+
+/** Goroutine numbers are below this: tables are indexed by them. */
+export const GOROUTINE_LIMIT = 2 ** 24;
+
+/** Finished goroutines looked at for a slot at each start: enough to find one while most are joined. */
+const REUSE_ATTEMPTS = 4;
+
+/** Where a goroutine comes from and whether it still runs, for reports. */
+export interface GoroutineInfo {
+  readonly goroutine: number;
+  readonly running: boolean;
+  /** The stack of the go statement, EMPTY_STACK if there was none. */
+  readonly createdAt: number;
+}
+
+export class Goroutines {
+  /** 2^STATE_SHIFT words for each slot. */
+  state: Int32Array = new Int32Array(64 << STATE_SHIFT);
+  /** For each goroutine number: its slot, or -1 when it is not running. */
+  slots: Int32Array = new Int32Array(64).fill(-1);
+  /** Slots ever used. */
+  slotCount = 0;
+  /** Goroutines ever started. */
+  startedCount = 0;
+  /** The goroutine of Initialize, 0 before it. */
+  main = 0;
+  readonly #clocks: Clocks;
+  /** For each goroutine that was started: the stack of its go statement plus 1; 0 for those that were not. */
+  #creations: Int32Array = new Int32Array(64);
+  /** Each turn of a goroutine on a slot, oldest first: its first position, the goroutine, the turn before. */
+  #turns: Int32Array = new Int32Array(64 * 3);
+  #turnCount = 1;
+  /** For each slot: its latest turn. */
+  #lastTurn: Int32Array = new Int32Array(64);
+  /** Slots of finished goroutines that no goroutine has taken over. */
+  readonly #finished: number[] = [];
+  /** The one of #finished that was looked at last. */
+  #cursor = 0;
+
+  constructor(clocks: Clocks) {
+    this.#clocks = clocks;
+  }
+
+  get bytes(): number {
+    return (
+      this.state.byteLength +
+      this.slots.byteLength +
+      this.#creations.byteLength +
+      this.#turns.byteLength +
+      this.#lastTurn.byteLength
+    );
+  }
+
+  /** Slots of finished goroutines that wait for one that they happen before. */
+  get finishedCount(): number {
+    return this.#finished.length;
+  }
+
+  /** The slot of a running goroutine. */
+  slotOf(goroutine: number): number {
+    const slot = this.slots[goroutine];
+    if (slot === undefined || slot < 0) throw this.#notRunning(goroutine);
+    return slot;
+  }
+
+  /** Whether a running goroutine has the slot. */
+  isTaken(slot: number): boolean {
+    return this.slots[this.#turns[(this.#lastTurn[slot] as number) * 3 + 1] as number] === slot;
+  }
+
+  isRunning(goroutine: number): boolean {
+    return (this.slots[goroutine] ?? -1) >= 0;
+  }
+
+  /** @throws LazyShadowError ERR_INVALID_USE if no goroutine of that number can start now. */
+  checkStart(goroutine: number): void {
+    if (!Number.isInteger(goroutine) || goroutine < 1 || goroutine >= GOROUTINE_LIMIT) {
+      throw new LazyShadowError(
+        'ERR_INVALID_USE',
+        `goroutine ${goroutine} cannot start: numbers are integers from 1 to ${GOROUTINE_LIMIT - 1}`,
+      );
+    }
+    if ((this.#creations[goroutine] ?? 0) !== 0) {
+      throw new LazyShadowError('ERR_INVALID_USE', `goroutine ${goroutine} was started before`);
+    }
+  }
+
+  /**
+   * Starts a goroutine that `checkStart` let pass. `clock` is what happened before it, and is taken over.
+   * Returns its slot.
+   */
+  start(goroutine: number, clock: number, createdAt: number): number {
+    this.#reserveGoroutine(goroutine);
+    const slot = this.#takeSlot(clock);
+    this.slots[goroutine] = slot;
+    this.#creations[goroutine] = createdAt + 1;
+    this.startedCount++;
+    this.#begin(slot, goroutine, clock, EMPTY_STACK);
+    return slot;
+  }
+
+  /** Ends a running goroutine. Its slot keeps its position, and waits to be reused. */
+  end(goroutine: number): void {
+    const slot = this.slotOf(goroutine);
+    const at = slot << STATE_SHIFT;
+    const position = this.state[at + POSITION] as number;
+    // In a leaked epoch FLOOR says nothing.
+    if (position > (this.state[at + FLOOR] as number) || this.state[at + LEAKED] !== 0) {
+      this.state[at + ACCESSED] = position;
+    }
+    this.#clocks.release(this.state[at + CLOCK] as number);
+    this.state[at + CLOCK] = EMPTY_CLOCK;
+    this.state[at + STACK] = EMPTY_STACK;
+    this.slots[goroutine] = -1;
+    this.#finished.push(slot);
+  }
+
+  /** The position at which the goroutine that has a slot took it over. */
+  turnStart(slot: number): number {
+    return this.#turns[(this.#lastTurn[slot] as number) * 3] as number;
+  }
+
+  /** The goroutine that made the access at `position` of `slot`. */
+  at(slot: number, position: number): GoroutineInfo {
+    let turn = this.#lastTurn[slot] as number;
+    while ((this.#turns[turn * 3] as number) > position) turn = this.#turns[turn * 3 + 2] as number;
+    return this.info(this.#turns[turn * 3 + 1] as number);
+  }
+
+  info(goroutine: number): GoroutineInfo {
+    const createdAt = (this.#creations[goroutine] as number) - 1;
+    return { goroutine, running: this.isRunning(goroutine), createdAt };
+  }
+
+  /** Calls `mark` with every stack that a goroutine refers to. */
+  markStacks(mark: (stack: number) => void): void {
+    for (let slot = 0; slot < this.slotCount; slot++)
+      mark(this.state[(slot << STATE_SHIFT) + STACK] as number);
+    for (const creation of this.#creations) if (creation > 0) mark(creation - 1);
+  }
+
+  #begin(slot: number, goroutine: number, clock: number, stack: number): void {
+    const at = slot << STATE_SHIFT;
+    // A position of its own, so that the first access is above the floor and a turn can be told by its positions.
+    const position = (this.state[at + POSITION] as number) + 1;
+    this.state[at + POSITION] = position;
+    this.state[at + FLOOR] = position;
+    this.state[at + LEAKED] = 0;
+    this.state[at + CLOCK] = clock;
+    this.state[at + STACK] = stack;
+    this.state[at + IGNORE] = 0;
+    this.state[at + DEPTH] = 0;
+    const turn = this.#turnCount++;
+    this.#turns = reserve(this.#turns, this.#turnCount * 3);
+    this.#turns[turn * 3] = position;
+    this.#turns[turn * 3 + 1] = goroutine;
+    this.#turns[turn * 3 + 2] = this.#lastTurn[slot] as number;
+    this.#lastTurn[slot] = turn;
+  }
+
+  /**
+   * A slot whose every access `clock` knows, or a new one. Looks at the goroutine that finished last, because
+   * a parent often waits for each child, and at a few others in turn.
+   */
+  #takeSlot(clock: number): number {
+    const finished = this.#finished;
+    let at = finished.length - 1;
+    for (let attempt = 0; attempt < REUSE_ATTEMPTS && at >= 0; attempt++) {
+      const slot = finished[at] as number;
+      const state = slot << STATE_SHIFT;
+      const roomy = (this.state[state + POSITION] as number) < POSITION_LIMIT / 2;
+      if (roomy && this.#clocks.get(clock, slot) >= (this.state[state + ACCESSED] as number)) {
+        finished[at] = finished[finished.length - 1] as number;
+        finished.pop();
+        return slot;
+      }
+      this.#cursor = (this.#cursor + 1) % finished.length;
+      at = this.#cursor;
+    }
+    return this.#newSlot();
+  }
+
+  #newSlot(): number {
+    const slot = this.slotCount;
+    if (slot === SLOT_LIMIT) {
+      throw new LazyShadowError(
+        'ERR_OUT_OF_RANGE',
+        `more than ${SLOT_LIMIT} goroutines are unordered with each other`,
+      );
+    }
+    this.slotCount++;
+    this.state = reserve(this.state, this.slotCount << STATE_SHIFT);
+    this.#lastTurn = reserve(this.#lastTurn, this.slotCount);
+    return slot;
+  }
+
+  #reserveGoroutine(goroutine: number): void {
+    const before = this.slots.length;
+    this.slots = reserve(this.slots, goroutine + 1);
+    if (this.slots.length > before) this.slots.fill(-1, before);
+    this.#creations = reserve(this.#creations, goroutine + 1);
+  }
+
+  #notRunning(goroutine: number): LazyShadowError {
+    const known = Number.isInteger(goroutine) && (this.#creations[goroutine] ?? 0) !== 0;
+    return new LazyShadowError(
+      'ERR_INVALID_USE',
+      known ? `goroutine ${goroutine} has ended` : `goroutine ${goroutine} was never started`,
+    );
+  }
+}
+
+/** `words` with room for `length` of them, at least doubled when it has to grow. */
+export function reserve(words: Int32Array, length: number): Int32Array {
+  if (length <= words.length) return words;
+  const grown = new Int32Array(Math.max(length, words.length * 2));
+  grown.set(words);
+  return grown;
+}

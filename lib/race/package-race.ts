@@ -1,0 +1,244 @@
+/**
+ * Go's package runtime/race: the detector's calls with plain numbers, one object for a program.
+ *
+ * Addresses and pcs are numbers (below 2^48); goroutines are numbers of the caller's choice, 1 or more, never used
+ * twice. Every call is checked, and a call that is not allowed throws and changes nothing. The order of calls is the
+ * order of events: whoever runs goroutines at once decides on one.
+ */
+import { formatAddress, LazyShadowError } from '../native/errors.js';
+import { type Shadow, windowsOf } from '../shadow/shadow.js';
+import { Detector, PLAIN_WRITE, READ } from './detector.js';
+import { DEFAULT_GORACE, type GoraceOptions, historyEntries } from './gorace.js';
+import { RaceLog } from './race-log.js';
+import type { RaceReport } from './report.js';
+import { ADDRESS_LIMIT } from './window.js';
+
+export interface RaceOptions {
+  /** The shadow to keep cells in; it stays the caller's, and nobody else writes to it. */
+  readonly shadow: Shadow;
+  readonly gorace?: GoraceOptions;
+  /** Called with each report, during the access that found it. */
+  readonly onReport?: (report: RaceReport) => void;
+}
+
+/** What an atomic does. */
+export type AtomicKind = 'load' | 'store' | 'update' | 'failedSwap';
+
+const HIGH = 2 ** 32;
+
+export class Race {
+  readonly #detector: Detector;
+  readonly #log: RaceLog;
+  readonly #shadow: Shadow;
+  #finished = false;
+
+  constructor({ shadow, gorace = DEFAULT_GORACE, onReport = () => {} }: RaceOptions) {
+    this.#shadow = shadow;
+    this.#log = new RaceLog({ gorace, ranges: shadow.layout.application, onReport });
+    this.#detector = new Detector({
+      shadow: windowsOf(shadow),
+      historyEntries: historyEntries(gorace.historySize),
+      onSighting: (sighting) => this.#log.add(this.#detector, sighting),
+      markStacks: (mark) => this.#log.markStacks(mark),
+    });
+  }
+
+  /** Reports made so far. */
+  get reportCount(): number {
+    return this.#log.reportCount;
+  }
+
+  /** Every byte that two accesses raced on so far, before any suppression; ascending. */
+  racyAddresses(): number[] {
+    return this.#log.bytes.addresses();
+  }
+
+  initialize(mainGoroutine: number): void {
+    this.#live();
+    this.#detector.initialize(mainGoroutine);
+  }
+
+  /** No call is allowed after it. */
+  finalize(): void {
+    this.#live();
+    this.#finished = true;
+  }
+
+  mapShadow(address: number, sizeBytes: number): void {
+    this.#live();
+    this.#detector.mapShadow(checkedAddress(address), checkedSize(address, sizeBytes));
+  }
+
+  /**
+   * Pages went back to the system and their shadow follows: accesses and sync objects there are forgotten.
+   * The opposite of mapShadow, which Go does not have.
+   */
+  unmapShadow(address: number, sizeBytes: number): void {
+    this.#live();
+    const [start, size] = [checkedAddress(address), checkedSize(address, sizeBytes)];
+    if (size === 0) return;
+    this.#detector.unmapShadow(start, size);
+    this.#shadow.unmapShadow(start, size);
+  }
+
+  finalizerGoroutine(goroutine: number): void {
+    this.#live();
+    this.#detector.finalizerGoroutine(goroutine);
+  }
+
+  read(goroutine: number, address: number, pc: number, callerPc = 0): void {
+    this.#access(goroutine, READ, address, pc, callerPc);
+  }
+
+  write(goroutine: number, address: number, pc: number, callerPc = 0): void {
+    this.#access(goroutine, PLAIN_WRITE, address, pc, callerPc);
+  }
+
+  readRange(goroutine: number, address: number, sizeBytes: number, pc: number): void {
+    this.#range(goroutine, READ, address, sizeBytes, pc);
+  }
+
+  writeRange(goroutine: number, address: number, sizeBytes: number, pc: number): void {
+    this.#range(goroutine, PLAIN_WRITE, address, sizeBytes, pc);
+  }
+
+  funcEnter(goroutine: number, pc: number): void {
+    this.#live();
+    checkedPc(pc);
+    this.#detector.funcEnter(goroutine, pc | 0, Math.floor(pc / HIGH));
+  }
+
+  funcExit(goroutine: number): void {
+    this.#live();
+    this.#detector.funcExit(goroutine);
+  }
+
+  /** @param goroutine who allocates, 0 if nobody knows: it is for reports alone */
+  malloc(address: number, sizeBytes: number, goroutine = 0): void {
+    this.#live();
+    this.#detector.malloc(checkedAddress(address), checkedSize(address, sizeBytes), goroutine);
+  }
+
+  free(address: number, sizeBytes: number): void {
+    this.#live();
+    this.#detector.free(checkedAddress(address), checkedSize(address, sizeBytes));
+  }
+
+  /** @param parent 0 for a goroutine that the runtime starts by itself */
+  goStart(parent: number, goroutine: number, pc: number): void {
+    this.#live();
+    checkedPc(pc);
+    this.#detector.goStart(parent, goroutine, pc | 0, Math.floor(pc / HIGH));
+  }
+
+  goEnd(goroutine: number): void {
+    this.#live();
+    this.#detector.goEnd(goroutine);
+  }
+
+  acquire(goroutine: number, address: number): void {
+    this.#live();
+    checkedAddress(address);
+    this.#detector.acquire(goroutine, address | 0, Math.floor(address / HIGH));
+  }
+
+  release(goroutine: number, address: number): void {
+    this.#live();
+    checkedAddress(address);
+    this.#detector.release(goroutine, address | 0, Math.floor(address / HIGH));
+  }
+
+  releaseMerge(goroutine: number, address: number): void {
+    this.#live();
+    checkedAddress(address);
+    this.#detector.releaseMerge(goroutine, address | 0, Math.floor(address / HIGH));
+  }
+
+  releaseAcquire(goroutine: number, address: number): void {
+    this.#live();
+    checkedAddress(address);
+    this.#detector.releaseAcquire(goroutine, address | 0, Math.floor(address / HIGH));
+  }
+
+  ignoreSyncBegin(goroutine: number): void {
+    this.#live();
+    this.#detector.ignoreSyncBegin(goroutine);
+  }
+
+  ignoreSyncEnd(goroutine: number): void {
+    this.#live();
+    this.#detector.ignoreSyncEnd(goroutine);
+  }
+
+  atomic(
+    goroutine: number,
+    kind: AtomicKind,
+    address: number,
+    sizeBytes: 4 | 8,
+    pc: number,
+    callerPc = 0,
+  ): void {
+    this.#live();
+    checkedAddress(address);
+    checkedPc(pc);
+    checkedPc(callerPc);
+    if (sizeBytes !== 4 && sizeBytes !== 8) throw invalid(`an atomic of ${sizeBytes} bytes, expected 4 or 8`);
+    checkedSize(address, sizeBytes);
+    const low = address | 0;
+    const high = Math.floor(address / HIGH);
+    const pcHigh = Math.floor(pc / HIGH);
+    const detector = this.#detector;
+    if (kind === 'load') detector.atomicLoad(goroutine, low, high, sizeBytes, pc | 0, pcHigh, callerPc);
+    else if (kind === 'store')
+      detector.atomicStore(goroutine, low, high, sizeBytes, pc | 0, pcHigh, callerPc);
+    else if (kind === 'update')
+      detector.atomicUpdate(goroutine, low, high, sizeBytes, pc | 0, pcHigh, callerPc);
+    else detector.atomicFailedSwap(goroutine, low, high, sizeBytes, pc | 0, pcHigh, callerPc);
+  }
+
+  #access(goroutine: number, kind: number, address: number, pc: number, callerPc: number): void {
+    this.#live();
+    checkedAddress(address);
+    checkedPc(pc);
+    const low = address | 0;
+    const high = Math.floor(address / HIGH);
+    const pcHigh = Math.floor(pc / HIGH);
+    if (callerPc === 0) {
+      this.#detector.access(goroutine, kind, low, high, pc | 0, pcHigh);
+    } else {
+      checkedPc(callerPc);
+      this.#detector.accessCalled(goroutine, kind, low, high, pc | 0, pcHigh, callerPc);
+    }
+  }
+
+  #range(goroutine: number, kind: number, address: number, sizeBytes: number, pc: number): void {
+    this.#live();
+    checkedAddress(address);
+    checkedSize(address, sizeBytes);
+    checkedPc(pc);
+    const high = Math.floor(address / HIGH);
+    this.#detector.accessRange(goroutine, kind, address | 0, high, sizeBytes, pc | 0, Math.floor(pc / HIGH));
+  }
+
+  #live(): void {
+    if (this.#finished) throw invalid('the race runtime has been finalized');
+  }
+}
+
+function checkedAddress(address: number): number {
+  if (Number.isInteger(address) && address >= 0 && address < ADDRESS_LIMIT) return address;
+  throw invalid(`${address} is no address below 2^48`);
+}
+
+function checkedPc(pc: number): void {
+  if (!Number.isInteger(pc) || pc < 0 || pc >= ADDRESS_LIMIT) throw invalid(`${pc} is no pc below 2^48`);
+}
+
+function checkedSize(address: number, sizeBytes: number): number {
+  if (Number.isInteger(sizeBytes) && sizeBytes >= 0 && address + sizeBytes <= ADDRESS_LIMIT) return sizeBytes;
+  throw invalid(`${sizeBytes} bytes at ${formatAddress(address)} are no range below 2^48`);
+}
+
+function invalid(what: string): LazyShadowError {
+  return new LazyShadowError('ERR_INVALID_USE', `Not allowed: ${what}.`, { verb: 'race' });
+}

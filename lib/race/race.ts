@@ -1,0 +1,171 @@
+/**
+ * Go's runtime/race.c: what instrumented code and the runtime call. Names and order of arguments are Go's, with a
+ * goroutine's number where Go has a context; race0.ts has the same names doing nothing.
+ *
+ * Like race.c it drops what is not in memory it watches: an access outside the data segment and the arena, as
+ * racemapshadow named them, is to a stack.
+ */
+import type { RaceHooks } from '../heap/race-hooks.js';
+import { Race, type RaceOptions } from './package-race.js';
+
+/** Everything that race.ts and race0.ts have in common. */
+export interface RaceRuntime extends RaceHooks {
+  /** The program starts: its main goroutine, and its data and bss, which get their shadow here. */
+  raceinit(mainGoroutine: number, dataAddress?: number, dataSizeBytes?: number): void;
+  /** The program ends. Returns the number of races found, as RaceErrors does. */
+  racefini(): number;
+  racegostart(parent: number, goroutine: number, pc: number): void;
+  racegoend(goroutine: number): void;
+  /** A goroutine is about to run finalizers. */
+  racefingo(goroutine: number): void;
+  raceread(goroutine: number, address: number, pc: number): void;
+  racewrite(goroutine: number, address: number, pc: number): void;
+  racereadpc(goroutine: number, address: number, callerPc: number, pc: number): void;
+  racewritepc(goroutine: number, address: number, callerPc: number, pc: number): void;
+  racereadrange(goroutine: number, address: number, sizeBytes: number, pc: number): void;
+  racewriterange(goroutine: number, address: number, sizeBytes: number, pc: number): void;
+  racefuncenter(goroutine: number, pc: number): void;
+  racefuncexit(goroutine: number): void;
+  raceacquire(goroutine: number, address: number): void;
+  racerelease(goroutine: number, address: number): void;
+  racereleasemerge(goroutine: number, address: number): void;
+  racereleaseacquire(goroutine: number, address: number): void;
+  /** The …g forms: a goroutine does it on behalf of another, which blocks; nothing while the first one is disabled. */
+  raceacquireg(caller: number, goroutine: number, address: number): void;
+  racereleaseg(caller: number, goroutine: number, address: number): void;
+  racereleasemergeg(caller: number, goroutine: number, address: number): void;
+  racereleaseacquireg(caller: number, goroutine: number, address: number): void;
+  /** IgnoreSyncBegin: they nest. */
+  raceDisable(goroutine: number): void;
+  /** IgnoreSyncEnd. */
+  raceEnable(goroutine: number): void;
+  raceatomicload(goroutine: number, address: number, sizeBytes: 4 | 8, callerPc: number, pc: number): void;
+  raceatomicstore(goroutine: number, address: number, sizeBytes: 4 | 8, callerPc: number, pc: number): void;
+  raceatomicexchange(
+    goroutine: number,
+    address: number,
+    sizeBytes: 4 | 8,
+    callerPc: number,
+    pc: number,
+  ): void;
+  raceatomicadd(goroutine: number, address: number, sizeBytes: 4 | 8, callerPc: number, pc: number): void;
+  raceatomiccas(
+    goroutine: number,
+    address: number,
+    sizeBytes: 4 | 8,
+    succeeded: boolean,
+    callerPc: number,
+    pc: number,
+  ): void;
+
+  // The functions that Go offers to everyone, for memory and locks that it knows nothing of.
+  RaceRead(goroutine: number, address: number, pc: number): void;
+  RaceWrite(goroutine: number, address: number, pc: number): void;
+  RaceReadRange(goroutine: number, address: number, sizeBytes: number, pc: number): void;
+  RaceWriteRange(goroutine: number, address: number, sizeBytes: number, pc: number): void;
+  RaceAcquire(goroutine: number, address: number): void;
+  RaceRelease(goroutine: number, address: number): void;
+  RaceReleaseMerge(goroutine: number, address: number): void;
+  RaceDisable(goroutine: number): void;
+  RaceEnable(goroutine: number): void;
+  /** Reports made so far. */
+  RaceErrors(): number;
+}
+
+/** The race runtime over a shadow. */
+export function createRaceRuntime(options: RaceOptions): RaceRuntime & { racyAddresses(): number[] } {
+  const race = new Race(options);
+  /** Depth of raceDisable for each goroutine that has any: the …g forms ask the caller's. */
+  const disabled = new Map<number, number>();
+
+  const raceread = (goroutine: number, address: number, pc: number) => race.read(goroutine, address, pc);
+  const racewrite = (goroutine: number, address: number, pc: number) => race.write(goroutine, address, pc);
+  const racereadrange = (goroutine: number, address: number, sizeBytes: number, pc: number) =>
+    race.readRange(goroutine, address, sizeBytes, pc);
+  const racewriterange = (goroutine: number, address: number, sizeBytes: number, pc: number) =>
+    race.writeRange(goroutine, address, sizeBytes, pc);
+  const raceacquire = (goroutine: number, address: number) => race.acquire(goroutine, address);
+  const racerelease = (goroutine: number, address: number) => race.release(goroutine, address);
+  const racereleasemerge = (goroutine: number, address: number) => race.releaseMerge(goroutine, address);
+  const racereleaseacquire = (goroutine: number, address: number) => race.releaseAcquire(goroutine, address);
+  const raceDisable = (goroutine: number) => {
+    race.ignoreSyncBegin(goroutine);
+    disabled.set(goroutine, (disabled.get(goroutine) ?? 0) + 1);
+  };
+  const raceEnable = (goroutine: number) => {
+    race.ignoreSyncEnd(goroutine);
+    const depth = (disabled.get(goroutine) ?? 0) - 1;
+    if (depth > 0) disabled.set(goroutine, depth);
+    else disabled.delete(goroutine);
+  };
+  const raceerrors = () => race.reportCount;
+
+  return {
+    raceenabled: true,
+    raceinit(mainGoroutine, dataAddress = 0, dataSizeBytes = 0) {
+      race.initialize(mainGoroutine);
+      if (dataSizeBytes > 0) race.mapShadow(dataAddress, dataSizeBytes);
+    },
+    racefini() {
+      race.finalize();
+      return race.reportCount;
+    },
+    racemapshadow: (address, sizeBytes) => race.mapShadow(address, sizeBytes),
+    raceunmapshadow: (address, sizeBytes) => race.unmapShadow(address, sizeBytes),
+    racemalloc: (address, sizeBytes) => race.malloc(address, sizeBytes),
+    racefree: (address, sizeBytes) => race.free(address, sizeBytes),
+    racegostart: (parent, goroutine, pc) => race.goStart(parent, goroutine, pc),
+    racegoend(goroutine) {
+      race.goEnd(goroutine);
+      disabled.delete(goroutine);
+    },
+    racefingo: (goroutine) => race.finalizerGoroutine(goroutine),
+    raceread,
+    racewrite,
+    racereadpc: (goroutine, address, callerPc, pc) => race.read(goroutine, address, pc, callerPc),
+    racewritepc: (goroutine, address, callerPc, pc) => race.write(goroutine, address, pc, callerPc),
+    racereadrange,
+    racewriterange,
+    racefuncenter: (goroutine, pc) => race.funcEnter(goroutine, pc),
+    racefuncexit: (goroutine) => race.funcExit(goroutine),
+    raceacquire,
+    racerelease,
+    racereleasemerge,
+    racereleaseacquire,
+    raceacquireg(caller, goroutine, address) {
+      if (!disabled.has(caller)) race.acquire(goroutine, address);
+    },
+    racereleaseg(caller, goroutine, address) {
+      if (!disabled.has(caller)) race.release(goroutine, address);
+    },
+    racereleasemergeg(caller, goroutine, address) {
+      if (!disabled.has(caller)) race.releaseMerge(goroutine, address);
+    },
+    racereleaseacquireg(caller, goroutine, address) {
+      if (!disabled.has(caller)) race.releaseAcquire(goroutine, address);
+    },
+    raceDisable,
+    raceEnable,
+    raceatomicload: (goroutine, address, sizeBytes, callerPc, pc) =>
+      race.atomic(goroutine, 'load', address, sizeBytes, pc, callerPc),
+    raceatomicstore: (goroutine, address, sizeBytes, callerPc, pc) =>
+      race.atomic(goroutine, 'store', address, sizeBytes, pc, callerPc),
+    raceatomicexchange: (goroutine, address, sizeBytes, callerPc, pc) =>
+      race.atomic(goroutine, 'update', address, sizeBytes, pc, callerPc),
+    raceatomicadd: (goroutine, address, sizeBytes, callerPc, pc) =>
+      race.atomic(goroutine, 'update', address, sizeBytes, pc, callerPc),
+    raceatomiccas: (goroutine, address, sizeBytes, succeeded, callerPc, pc) =>
+      race.atomic(goroutine, succeeded ? 'update' : 'failedSwap', address, sizeBytes, pc, callerPc),
+    RaceRead: raceread,
+    RaceWrite: racewrite,
+    RaceReadRange: racereadrange,
+    RaceWriteRange: racewriterange,
+    RaceAcquire: raceacquire,
+    RaceRelease: racerelease,
+    RaceReleaseMerge: racereleasemerge,
+    RaceDisable: raceDisable,
+    RaceEnable: raceEnable,
+    RaceErrors: raceerrors,
+    racyAddresses: () => race.racyAddresses(),
+  };
+}

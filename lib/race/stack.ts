@@ -1,0 +1,154 @@
+/**
+ * Call stacks, each distinct one kept once: a node is a pc and the stack below it.
+ *
+ *     root ── main+0x84 ── main.func1+0x91 ── main.update+0x30
+ *
+ * So a goroutine's current stack is one number, entering a function is a look-up and leaving it is following the
+ * parent. Most calls repeat the caller's last call, which each node remembers; the others go through a hash table.
+ *
+ * A program may have more distinct stacks than memory (a recursion that branches has 2^depth), so nodes that
+ * nobody refers to any more are reclaimed: at `limit` nodes the owner is asked, through `roots`, to mark what it
+ * still uses. Invariant: a node number stays valid as long as its owner marks it on request.
+ */
+
+/** The empty stack. */
+export const EMPTY_STACK = 0;
+
+/** Nodes of the first table; small, because most users of the library watch small programs. */
+const FIRST_LIMIT = 1024;
+
+// A node: its parent, its pc in two words, and the child that was entered last.
+const NODE_SHIFT = 2;
+const PARENT = 0;
+const PC_LOW = 1;
+const PC_HIGH = 2;
+const LAST_CHILD = 3;
+
+const PC_HIGH_FACTOR = 2 ** 32;
+
+/** Asks the owner of stacks to call `mark` with each node that it still uses. */
+export type MarkRoots = (mark: (node: number) => void) => void;
+
+export class Stacks {
+  #nodes: Int32Array = new Int32Array(FIRST_LIMIT << NODE_SHIFT);
+  /** Open addressing, at most half full: node numbers, 0 where none. */
+  #table: Int32Array = new Int32Array(FIRST_LIMIT * 2);
+  #limit = FIRST_LIMIT;
+  #used = 1;
+  /** Reclaimed nodes, linked through LAST_CHILD. */
+  #free = 0;
+  readonly #roots: MarkRoots;
+
+  constructor(roots: MarkRoots) {
+    this.#roots = roots;
+  }
+
+  get bytes(): number {
+    return this.#nodes.byteLength + this.#table.byteLength;
+  }
+
+  /** The stack with a call at pc on top of `stack`. */
+  push(stack: number, pcLow: number, pcHigh: number): number {
+    const nodes = this.#nodes;
+    const child = nodes[(stack << NODE_SHIFT) + LAST_CHILD] as number;
+    const at = child << NODE_SHIFT;
+    if (nodes[at + PC_LOW] === pcLow && nodes[at + PC_HIGH] === pcHigh && child !== EMPTY_STACK) return child;
+    return this.#find(stack, pcLow, pcHigh);
+  }
+
+  /** The stack below the top call. */
+  parent(stack: number): number {
+    return this.#nodes[(stack << NODE_SHIFT) + PARENT] as number;
+  }
+
+  /** The pcs of a stack, innermost first. */
+  pcs(stack: number): number[] {
+    const pcs: number[] = [];
+    for (let node = stack; node !== EMPTY_STACK; node = this.parent(node)) {
+      const at = node << NODE_SHIFT;
+      pcs.push(joinPc(this.#nodes[at + PC_LOW] as number, this.#nodes[at + PC_HIGH] as number));
+    }
+    return pcs;
+  }
+
+  #find(stack: number, pcLow: number, pcHigh: number): number {
+    for (let slot = this.#hash(stack, pcLow); ; slot = (slot + 1) & (this.#table.length - 1)) {
+      const node = this.#table[slot] as number;
+      if (node === 0) return this.#add(stack, pcLow, pcHigh);
+      const at = node << NODE_SHIFT;
+      if (
+        this.#nodes[at + PC_LOW] === pcLow &&
+        this.#nodes[at + PARENT] === stack &&
+        this.#nodes[at + PC_HIGH] === pcHigh
+      ) {
+        this.#nodes[(stack << NODE_SHIFT) + LAST_CHILD] = node;
+        return node;
+      }
+    }
+  }
+
+  #add(stack: number, pcLow: number, pcHigh: number): number {
+    if (this.#free === 0 && this.#used === this.#limit) this.#reclaim(stack);
+    let node = this.#free;
+    if (node !== 0) this.#free = this.#nodes[(node << NODE_SHIFT) + LAST_CHILD] as number;
+    else node = this.#used++;
+    const at = node << NODE_SHIFT;
+    this.#nodes[at + PARENT] = stack;
+    this.#nodes[at + PC_LOW] = pcLow;
+    this.#nodes[at + PC_HIGH] = pcHigh;
+    this.#nodes[at + LAST_CHILD] = EMPTY_STACK;
+    this.#nodes[(stack << NODE_SHIFT) + LAST_CHILD] = node;
+    this.#enter(node);
+    return node;
+  }
+
+  /** Puts a node that is not in the table into it. */
+  #enter(node: number): void {
+    const at = node << NODE_SHIFT;
+    let slot = this.#hash(this.#nodes[at + PARENT] as number, this.#nodes[at + PC_LOW] as number);
+    while (this.#table[slot] !== 0) slot = (slot + 1) & (this.#table.length - 1);
+    this.#table[slot] = node;
+  }
+
+  #hash(stack: number, pcLow: number): number {
+    // Multiplicative hashing by odd constants near 2^32 divided by the golden ratio, the high bits folded down.
+    const mixed = Math.imul(stack, 0x9e3779b1) ^ Math.imul(pcLow, 0x85ebca6b);
+    return (mixed ^ (mixed >>> 15)) & (this.#table.length - 1);
+  }
+
+  /** Frees what neither the owner nor `stack` refers to; doubles the table if that is less than half of it. */
+  #reclaim(stack: number): void {
+    const live = new Uint8Array(this.#limit);
+    const mark = (from: number) => {
+      for (let node = from; node !== EMPTY_STACK && live[node] === 0; node = this.parent(node))
+        live[node] = 1;
+    };
+    mark(stack);
+    this.#roots(mark);
+    const count = live.reduce((sum, bit) => sum + bit, 0);
+
+    if (count * 2 > this.#limit) {
+      this.#limit *= 2;
+      const nodes = new Int32Array(this.#limit << NODE_SHIFT);
+      nodes.set(this.#nodes);
+      this.#nodes = nodes;
+    }
+    this.#table = new Int32Array(this.#limit * 2);
+    this.#free = 0;
+    this.#nodes[LAST_CHILD] = EMPTY_STACK;
+    for (let node = this.#used - 1; node > 0; node--) {
+      if (live[node] === 1) {
+        this.#nodes[(node << NODE_SHIFT) + LAST_CHILD] = EMPTY_STACK;
+        this.#enter(node);
+      } else {
+        this.#nodes[(node << NODE_SHIFT) + LAST_CHILD] = this.#free;
+        this.#free = node;
+      }
+    }
+  }
+}
+
+/** The two words of a pc, or of an address, as the number it is. */
+export function joinPc(low: number, high: number): number {
+  return high * PC_HIGH_FACTOR + (low >>> 0);
+}

@@ -1,0 +1,115 @@
+/**
+ * Replays a recording through the detector: what the race runtime would have found in the program that made it.
+ *
+ *     const shadow = new Shadow({ policy: 'touch' });
+ *     const reader = await TraceReader.open('program.trc');
+ *     const { racyAddresses, reports } = await replayTrace(reader, shadow);
+ *
+ * Events stream through in batches; what grows with the recording is only what the program itself used: shadow,
+ * goroutines, sync objects, and the races found.
+ */
+import { LazyShadowError } from '../native/errors.js';
+import { Detector } from '../race/detector.js';
+import { DEFAULT_GORACE, type GoraceOptions, historyEntries } from '../race/gorace.js';
+import { RaceLog } from '../race/race-log.js';
+import type { RaceReport } from '../race/report.js';
+import { type Shadow, windowsOf } from '../shadow/shadow.js';
+import { badTrace } from './errors.js';
+import type { TraceReader } from './reader.js';
+import { type Progress, replayEvents } from './replay-events.js';
+import type { SymbolTable } from './symbols.js';
+
+export interface ReplayOptions {
+  readonly gorace?: GoraceOptions;
+  /** Called with each report as it is found. */
+  readonly onReport?: (report: RaceReport) => void;
+  /** Called now and then with the events replayed so far. */
+  readonly onProgress?: (events: number) => void;
+}
+
+export interface ReplayResult {
+  /** The recording's name. */
+  readonly name: string;
+  /** Events replayed: all of them, unless halt_on_error stopped before. */
+  readonly events: number;
+  /** Goroutines started. */
+  readonly goroutines: number;
+  readonly reports: readonly RaceReport[];
+  /** Every byte on which two unordered conflicting accesses overlap, before any suppression; ascending. */
+  readonly racyAddresses: readonly number[];
+  /** Time that the events took, without reading them. */
+  readonly elapsedMs: number;
+  readonly symbols: SymbolTable;
+}
+
+/** What halt_on_error ends a replay with. */
+const HALT = new Error('halt_on_error');
+
+/**
+ * Replays all events of a reader that nobody has read from. The shadow must be fresh; both stay the caller's.
+ * @throws LazyShadowError ERR_BAD_TRACE, naming the recording and the event; ERR_OUT_OF_MEMORY
+ */
+export async function replayTrace(
+  reader: TraceReader,
+  shadow: Shadow,
+  options: ReplayOptions = {},
+): Promise<ReplayResult> {
+  const gorace = options.gorace ?? DEFAULT_GORACE;
+  const reports: RaceReport[] = [];
+  const log = new RaceLog({
+    gorace,
+    ranges: shadow.layout.application,
+    goNumbers: true,
+    onReport: (report) => {
+      reports.push(report);
+      options.onReport?.(report);
+      if (gorace.haltOnError) throw HALT;
+    },
+  });
+  const detector: Detector = new Detector({
+    shadow: windowsOf(shadow),
+    historyEntries: historyEntries(gorace.historySize),
+    onSighting: (sighting) => log.add(detector, sighting),
+    markStacks: (mark) => log.markStacks(mark),
+  });
+
+  let events = 0;
+  let elapsed = 0n;
+  let halted = false;
+  const progress: Progress = { done: 0 };
+  for await (const { firstEvent, words, count } of reader.batches()) {
+    // After a halt the rest is read on, since the symbols are at the end.
+    if (halted) continue;
+    const start = process.hrtime.bigint();
+    try {
+      replayEvents(detector, words, count, progress);
+    } catch (error) {
+      if (error !== HALT) throw located(error, reader.name, firstEvent + progress.done);
+      halted = true;
+      progress.done++;
+    }
+    elapsed += process.hrtime.bigint() - start;
+    events = firstEvent + progress.done;
+    options.onProgress?.(events);
+  }
+  return {
+    name: reader.name,
+    events,
+    goroutines: detector.goroutines.startedCount,
+    reports,
+    racyAddresses: log.bytes.addresses(),
+    elapsedMs: Number(elapsed) / 1e6,
+    symbols: await reader.symbols(),
+  };
+}
+
+/** An error of the detector as one that says at which event of which recording. */
+function located(error: unknown, name: string, event: number): unknown {
+  if (!(error instanceof LazyShadowError)) return error;
+  if (error.code === 'ERR_INVALID_USE' || error.code === 'ERR_OUT_OF_RANGE') {
+    return badTrace(name, `event ${event}`, error.message.replace(/\.$/, ''), { cause: error });
+  }
+  const { code, verb, address, sizeBytes, osCode } = error;
+  const details = { verb, address, sizeBytes, osCode, cause: error };
+  return new LazyShadowError(code, `${name}: event ${event}: ${error.message}`, details);
+}

@@ -1,0 +1,47 @@
+/**
+ * What Linux says of a process, read independently of the addon: tests compare the two.
+ */
+import { readFileSync } from 'node:fs';
+
+export const linux = process.platform === 'linux';
+
+export interface Mapping {
+  readonly start: number;
+  readonly end: number;
+  readonly permissions: string;
+  readonly residentBytes: number;
+  readonly flags: readonly string[];
+}
+
+/** The mappings of a process, from /proc/PID/smaps. */
+export function mappings(pid: number | 'self' = 'self'): Mapping[] {
+  const found: Mapping[] = [];
+  for (const block of readFileSync(`/proc/${pid}/smaps`, 'utf8').split(/(?=^[0-9a-f]+-[0-9a-f]+ )/m)) {
+    const head = /^([0-9a-f]+)-([0-9a-f]+) (\S+)/.exec(block);
+    if (!head) continue;
+    found.push({
+      start: Number.parseInt(head[1] ?? '', 16),
+      end: Number.parseInt(head[2] ?? '', 16),
+      permissions: head[3] ?? '',
+      residentBytes: Number(/^Rss:\s+(\d+) kB$/m.exec(block)?.[1]) * 1024,
+      flags: /^VmFlags: (.*)$/m.exec(block)?.[1]?.trim().split(' ') ?? [],
+    });
+  }
+  return found;
+}
+
+/** Bytes of charged ("accounted") mappings within [start, start + sizeBytes). */
+export function chargedBytes(start: number, sizeBytes: number, from = mappings()): number {
+  let bytes = 0;
+  for (const mapping of from) {
+    if (!mapping.flags.includes('ac')) continue;
+    bytes += Math.max(0, Math.min(mapping.end, start + sizeBytes) - Math.max(mapping.start, start));
+  }
+  return bytes;
+}
+
+/** A field of /proc/PID/status in bytes: VmSize, VmRSS, VmHWM. */
+export function status(field: string, pid: number | 'self' = 'self'): number {
+  const line = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return Number(line?.[1]) * 1024;
+}

@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest';
+import { parseGorace } from '../../lib/race/gorace.js';
+import { Shadow } from '../../lib/shadow/shadow.js';
+import { Op } from '../../lib/trace/format.js';
+import { TraceReader } from '../../lib/trace/reader.js';
+import { type ReplayOptions, replayTrace } from '../../lib/trace/replay.js';
+import { program, programBytes } from '../support/recordings.js';
+import { begun } from '../support/traces.js';
+
+const HEAP = 0xc0_0000_0000;
+
+async function replay(bytes: Uint8Array, options: ReplayOptions = {}) {
+  const shadow = new Shadow({ policy: 'touch' });
+  const reader = await TraceReader.open(bytes);
+  try {
+    return await replayTrace(reader, shadow, options);
+  } finally {
+    await reader.close();
+    shadow.release();
+  }
+}
+
+describe('replayTrace', () => {
+  it('counts events, goroutines and time, and tells how far it is', async () => {
+    const row = program('crawl');
+    const progress: number[] = [];
+    const result = await replay(programBytes(row), {
+      onProgress: (events) => progress.push(events),
+    });
+    expect(result).toMatchObject({
+      events: row.events,
+      goroutines: row.goroutines,
+    });
+    expect(result.elapsedMs).toBeGreaterThan(0);
+    expect(progress).toEqual([...progress].sort((a, b) => a - b));
+    expect(progress.length).toBeGreaterThan(2);
+    expect(progress.at(-1)).toBe(row.events);
+  });
+
+  it('stops at the first report with halt_on_error', async () => {
+    const bytes = programBytes(program('racymap'));
+    const gorace = parseGorace('halt_on_error=1 suppress_equal_addresses=0 suppress_equal_stacks=0');
+    const halted = await replay(bytes, { gorace });
+    expect(halted.reports).toHaveLength(1);
+    expect(halted.events).toBeLessThan(program('racymap').events);
+    expect(halted.symbols.pcCount).toBeGreaterThan(0);
+  });
+
+  it('gives each report to the callback', async () => {
+    const addresses: number[] = [];
+    const { reports } = await replay(programBytes(program('racymap')), {
+      onReport: ({ address }) => addresses.push(address),
+    });
+    expect(addresses).toEqual(reports.map(({ address }) => address));
+  });
+
+  it('replays a recording without races or symbols', async () => {
+    const bytes = begun().event(Op.MapShadow, { addr: HEAP, arg: 4096 }).finish();
+    expect(await replay(bytes)).toMatchObject({
+      events: 2,
+      goroutines: 1,
+      reports: [],
+      racyAddresses: [],
+    });
+  });
+
+  it.each([
+    ['an end without a begin', Op.IgnoreSyncEnd, { goroutine: 1 }, /IgnoreSyncEnd without IgnoreSyncBegin/],
+    [
+      'memory that the layout has no shadow for',
+      Op.MapShadow,
+      { addr: 2 ** 46, arg: 4096 },
+      /application range/,
+    ],
+  ])('says at which event a recording has %s', async (_, op, fields, message) => {
+    const bytes = begun().event(op, fields).finish();
+    await expect(replay(bytes)).rejects.toMatchObject({
+      code: 'ERR_BAD_TRACE',
+      message: expect.stringMatching(/^recording in memory: event 1: /),
+    });
+    await expect(replay(bytes)).rejects.toThrow(message);
+  });
+});
