@@ -39,7 +39,12 @@ const HOSTS = {
       suite: emulated(['--testTimeout=120000']),
       attempts: 2,
     },
-    'linux-arm64': { start: qemuHost, versions: [22], suite: emulated(['--testTimeout=300000']), attempts: 2 },
+    'linux-arm64': {
+      start: qemuHost,
+      versions: [22],
+      suite: emulated(['--testTimeout=300000']),
+      attempts: 2,
+    },
   }),
 };
 

@@ -37,7 +37,11 @@ const USE = `
  */
 function trials(main) {
   return [
-    ['require', ['-e', `const { LazyShadowError, Reservation } = require('lazyshadow');${USE}`], /as it should/],
+    [
+      'require',
+      ['-e', `const { LazyShadowError, Reservation } = require('lazyshadow');${USE}`],
+      /as it should/,
+    ],
     [
       'import',
       ['--input-type=module', '-e', `import { LazyShadowError, Reservation } from 'lazyshadow';${USE}`],
