@@ -153,16 +153,25 @@ export class Sys {
     return Math.ceil(sizeBytes / page) * page;
   }
 
-  /** Address space at `hint`, else anywhere (where the platform says so), else null. */
-  sysReserve(hint: number | undefined, sizeBytes: number): SysRegion | null {
+  /**
+   * Address space at `hint`, else anywhere (where the platform says so), else null. `otherHints` are tried before
+   * anywhere is.
+   */
+  sysReserve(
+    hint: number | undefined,
+    sizeBytes: number,
+    otherHints: readonly number[] = [],
+  ): SysRegion | null {
     if (hint !== undefined && sizeBytes > this.platform.reserveOnlyChecksAboveBytes) {
       const probe = this.#reserveAt(hint, CHECK_BYTES);
       if (probe === null) return null;
       probe.release();
       return { address: hint, reserved: false };
     }
-    const piece =
-      (hint === undefined ? null : this.#reserveAt(hint, sizeBytes)) ?? this.#reserveAnywhere(sizeBytes);
+    let piece: SysReservation | null = null;
+    for (const at of hint === undefined ? [] : [hint, ...otherHints])
+      piece ??= this.#reserveAt(at, sizeBytes);
+    piece ??= this.#reserveAnywhere(sizeBytes);
     if (piece === null) return null;
     this.#add(piece);
     return { address: piece.address, reserved: true };
@@ -230,6 +239,7 @@ export class Sys {
 
   #reserveAt(address: number, sizeBytes: number): SysReservation | null {
     const { within } = this;
+    if (address % this.os.allocationGranularityBytes !== 0) return null; // nothing can begin there
     if (within && (address < within.address || address + sizeBytes > within.address + within.sizeBytes))
       return null;
     return this.#try(sizeBytes, { address, exact: true });

@@ -50,7 +50,7 @@ const HOSTS = {
 
 function emulated(flags) {
   const left = Object.keys(NOT_EMULATED).map((file) => `--exclude=${file}`);
-  return { flags: [...flags, ...left], timeoutMs: 10 * MINUTES };
+  return { flags: [...flags, ...left], env: { LAZYSHADOW_TEST_EMULATED: '1' }, timeoutMs: 10 * MINUTES };
 }
 
 /** The version of Node for a major number: this very Node, where it is one. */
