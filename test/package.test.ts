@@ -30,7 +30,7 @@ beforeAll(() => {
   const home = join(project, 'node_modules', 'lazyshadow');
   mkdirSync(home, { recursive: true });
   execFileSync('tar', ['-xzf', join(project, packed.filename), '-C', home, '--strip-components=1']);
-  // What the install script would build.
+  // What node-gyp builds in a checkout, or a platform's binary in a package that was published.
   cpSync(
     join(root, 'build', 'Release', 'lazyshadow.node'),
     join(home, 'build', 'Release', 'lazyshadow.node'),
@@ -142,7 +142,7 @@ describe('the packed package', () => {
 
   it('says what to do where there is no addon', () => {
     const home = join(project, 'node_modules', 'lazyshadow');
-    rmSync(join(home, 'build'), { recursive: true });
+    for (const place of ['build', 'prebuilds']) rmSync(join(home, place), { recursive: true, force: true });
     const code = `
       import { diagnose, Reservation } from 'lazyshadow';
       let error;

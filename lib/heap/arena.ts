@@ -30,6 +30,9 @@ const ARENA32_STEP_BYTES = 256 * MiB;
 /** The 32-bit form begins this far after the data segment, rounded up to 1 MiB: clear of the program's break. */
 const PAST_DATA_BYTES = 256 * 1024;
 
+/** From Go's hint on, layouts have shadow for this much. */
+const LAYOUT_HEAP_BYTES = 128 * GiB;
+
 /** Where a program's data ends if the caller has not said: Go's linker starts programs at 4 MiB. */
 const DEFAULT_DATA_END = 8 * MiB;
 
@@ -59,6 +62,18 @@ const CHECK_UNIT = 64 * 1024;
 
 const roundUp = (value: number, unit: number): number => Math.ceil(value / unit) * unit;
 
+/**
+ * More places for a region of that size within the addresses that layouts have shadow for, from the hint on. Go has
+ * one: in its processes nothing else is there. On Windows V8 scatters its pages over 4 TiB that hold the hint, and in
+ * one start out of ten, one of them lies in the way.
+ */
+function furtherHints(hint: number, bytes: number): number[] {
+  const step = roundUp(bytes, GiB);
+  const hints: number[] = [];
+  for (let at = hint + step; at + bytes <= hint + LAYOUT_HEAP_BYTES; at += step) hints.push(at);
+  return hints;
+}
+
 /** The first half of mallocinit: the 64-bit region, or the 32-bit one if that is refused or wished for. */
 function placeArena(sys: Sys, options: ArenaOptions): Placement {
   const unit = Math.max(2 ** options.pageShift, sys.os.pageSizeBytes);
@@ -66,8 +81,11 @@ function placeArena(sys: Sys, options: ArenaOptions): Placement {
     const arenaBytes = options.maxMemBytes;
     const bitmapBytes = roundUp(arenaBytes / 16, unit);
     const bytes = bitmapBytes + arenaBytes + unit; // unit: room to align
-    const firstUse = roundUp(options.hint + bitmapBytes, CHECK_UNIT);
-    const region = sys.sysReserve(options.hint, bytes, firstUse) ?? sys.sysReserve(undefined, bytes);
+    const places = {
+      firstUse: roundUp(options.hint + bitmapBytes, CHECK_UNIT),
+      otherHints: furtherHints(options.hint, bytes),
+    };
+    const region = sys.sysReserve(options.hint, bytes, places) ?? sys.sysReserve(undefined, bytes);
     if (region !== null) {
       const arenaStart = roundUp(region.address + bitmapBytes, unit);
       return {
@@ -86,7 +104,9 @@ function placeArena(sys: Sys, options: ArenaOptions): Placement {
   const dataEnd = options.dataEnd ?? (sys.within?.address ?? 0) + DEFAULT_DATA_END;
   const want = roundUp(dataEnd + PAST_DATA_BYTES, MiB);
   const bytes = bitmapBytes + ARENA32_BYTES;
-  const region = sys.sysReserve(want, bytes + unit);
+  // Room to align, of which the end must be where the system can place the next reservation.
+  const room = Math.max(unit, sys.os.allocationGranularityBytes);
+  const region = sys.sysReserve(want, bytes + room);
   if (region === null) {
     throw new LazyShadowError(
       'ERR_OUT_OF_MEMORY',
@@ -101,7 +121,7 @@ function placeArena(sys: Sys, options: ArenaOptions): Placement {
     bitmapStart: arenaStart - bitmapBytes,
     arenaStart,
     // To the end of the reservation, so that the next one can follow it without a gap.
-    arenaEnd: region.address + bytes + unit,
+    arenaEnd: region.address + bytes + room,
     reserved: region.reserved,
   };
 }

@@ -156,8 +156,13 @@ export class Sys {
   /**
    * Address space at `hint`, else anywhere (where the platform says so), else null. Where it only checks, it checks
    * `firstUse` too, from where on memory will be mapped: Go's programs have one heap, but here another may begin there.
+   * Where it reserves, `otherHints` are tried before anywhere is.
    */
-  sysReserve(hint: number | undefined, sizeBytes: number, firstUse = hint): SysRegion | null {
+  sysReserve(
+    hint: number | undefined,
+    sizeBytes: number,
+    { firstUse = hint, otherHints = [] }: { firstUse?: number; otherHints?: readonly number[] } = {},
+  ): SysRegion | null {
     if (hint !== undefined && sizeBytes > this.platform.reserveOnlyChecksAboveBytes) {
       for (const address of new Set([hint, firstUse ?? hint])) {
         const probe = this.#reserveAt(address, CHECK_BYTES);
@@ -166,8 +171,10 @@ export class Sys {
       }
       return { address: hint, reserved: false };
     }
-    const piece =
-      (hint === undefined ? null : this.#reserveAt(hint, sizeBytes)) ?? this.#reserveAnywhere(sizeBytes);
+    let piece: SysReservation | null = null;
+    for (const at of hint === undefined ? [] : [hint, ...otherHints])
+      piece ??= this.#reserveAt(at, sizeBytes);
+    piece ??= this.#reserveAnywhere(sizeBytes);
     if (piece === null) return null;
     this.#add(piece);
     return { address: piece.address, reserved: true };
@@ -235,6 +242,7 @@ export class Sys {
 
   #reserveAt(address: number, sizeBytes: number): SysReservation | null {
     const { within } = this;
+    if (address % this.os.allocationGranularityBytes !== 0) return null; // nothing can begin there
     if (within && (address < within.address || address + sizeBytes > within.address + within.sizeBytes))
       return null;
     return this.#try(sizeBytes, { address, exact: true });

@@ -6,7 +6,7 @@
  * otherwise. The C++ side of each is in native/*_binding.cc.
  */
 
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import bindings from 'bindings';
 import { LazyShadowError } from './errors.js';
@@ -161,6 +161,57 @@ export function packageRoot(): string {
   }
 }
 
+/**
+ * Which C library this Node runs on: an addon built for one does not load on the other. Node's own file names its
+ * loader within the first page.
+ */
+function systemName(): string {
+  if (process.platform !== 'linux') return process.platform;
+  const start = Buffer.alloc(4096);
+  try {
+    const file = openSync(process.execPath, 'r');
+    readSync(file, start);
+    closeSync(file);
+  } catch {
+    // A Node that cannot be read is taken for the common case.
+  }
+  return start.includes('/ld-musl-') ? 'linux-musl' : 'linux';
+}
+
+/**
+ * What `bindings` is asked for: first what was built here (build/Release), last, where its list has
+ * compiled/<version>/<platform>/<arch>, the package's own prebuilds/napi-v8/<system>/<arch>.
+ */
+function whereToLook(): bindings.Options {
+  return {
+    bindings: 'lazyshadow',
+    module_root: packageRoot(),
+    compiled: 'prebuilds',
+    version: 'napi-v8',
+    platform: systemName() as NodeJS.Platform,
+  };
+}
+
+/** What a person must install to build the addon, by platform. */
+const COMPILERS: Partial<Record<NodeJS.Platform, string>> = {
+  linux: 'Python 3, make and a C++17 compiler (Debian: apt-get install python3 make g++)',
+  darwin: 'Python 3 and a C++17 compiler (xcode-select --install)',
+  win32: 'Python 3 and a C++17 compiler (Visual Studio Build Tools, "Desktop development with C++")',
+};
+
+function addonMissing(cause: unknown): LazyShadowError {
+  // `bindings` lists what it tried; an addon that is there and was refused comes with the system's own words.
+  const wasRefused = !(cause instanceof Error && 'tries' in cause);
+  const refusal = wasRefused ? ` (${cause instanceof Error ? cause.message.trim() : String(cause)})` : '';
+  const compiler = COMPILERS[process.platform] ?? 'Python 3, make and a C++17 compiler';
+  return new LazyShadowError(
+    'ERR_ADDON_MISSING',
+    `There is no native addon for ${systemName()}-${process.arch} that this Node (${process.version}) can ` +
+      `load${refusal}. To build it, install ${compiler}, then run \`npx node-gyp rebuild\` in ${packageRoot()}.`,
+    { verb: 'load', cause },
+  );
+}
+
 let loaded: Addon | undefined;
 
 /**
@@ -170,15 +221,9 @@ let loaded: Addon | undefined;
 export function addon(): Addon {
   if (loaded === undefined) {
     try {
-      loaded = bindings({ bindings: 'lazyshadow', module_root: packageRoot() }) as Addon;
+      loaded = bindings(whereToLook()) as Addon;
     } catch (cause) {
-      throw new LazyShadowError(
-        'ERR_ADDON_MISSING',
-        `there is no native addon for ${process.platform}-${process.arch} that this Node (${process.version}) can load. ` +
-          'To build it, install Python 3, make and a C++17 compiler (on Windows: Visual Studio Build Tools), then run ' +
-          '`npm rebuild lazyshadow`.',
-        { verb: 'load', cause },
-      );
+      throw addonMissing(cause);
     }
   }
   return loaded;

@@ -2,7 +2,8 @@
  * `lazyshadow measure`, typed as a person would type it.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -20,7 +21,8 @@ let directory: string;
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), 'lazyshadow-test-'));
 });
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
+// Not rmSync: Windows removes no directory with a file in it that is still being closed.
+afterAll(() => rm(directory, { recursive: true, force: true, maxRetries: 10 }));
 
 function measured(args: readonly string[]): MeasureResult {
   const { code, stdout, stderr } = lazyshadow(['measure', '--json', ...args]);

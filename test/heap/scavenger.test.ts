@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Heap } from '../../lib/heap/heap.js';
 import type { HeapOptions, HeapSeams } from '../../lib/heap/mallocinit.js';
 import { codeOf, FaultyMemory, RecordingRace, refusal } from '../support/heap.js';
+import { windows } from '../support/proc.js';
 
 const MiB = 2 ** 20;
 const heaps: Heap[] = [];
@@ -27,7 +28,10 @@ describe.each(['linux', 'darwin', 'win32'] as const)('the scavenger in the way o
     expect(given).toBe(stats.HeapIdle);
     expect(stats.HeapReleased).toBe(stats.HeapIdle);
     const report = heap.verify();
-    expect(used.residentBytes - report.residentBytes).toBeGreaterThanOrEqual(20 * MiB);
+    // On Windows the ways of the others purge by writing zeros, which stay resident.
+    if (!windows || platform === 'win32') {
+      expect(used.residentBytes - report.residentBytes).toBeGreaterThanOrEqual(20 * MiB);
+    }
     // Only Windows gives the commit charge back.
     const charge = platform === 'win32' ? stats.Sys - stats.HeapReleased : stats.Sys;
     expect(report.osCommittedBytes).toBe(charge);

@@ -1,12 +1,15 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { FixAlloc } from '../../lib/heap/fixalloc.js';
 import { PLATFORMS, Sys } from '../../lib/heap/sys.js';
+import { formatAddress } from '../../lib/native/errors.js';
 import { Reservation } from '../../lib/native/reservation.js';
 import { codeOf, FaultyMemory } from '../support/heap.js';
+import { windows } from '../support/proc.js';
 
 const MiB = 2 ** 20;
 const GiB = 2 ** 30;
-const HINT = 0x00d4_0000_0000;
+// On Windows beyond the 4 TiB over which V8 scatters its pages: tests want just this address.
+const HINT = windows ? 0x0500_0000_0000 : 0x00d4_0000_0000;
 
 const made: Sys[] = [];
 function newSys(platform: keyof typeof PLATFORMS, os = new FaultyMemory()): { sys: Sys; os: FaultyMemory } {
@@ -24,7 +27,7 @@ describe('sysReserve', () => {
     expect(sys.sysReserve(HINT, 100 * GiB)).toEqual({ address: HINT, reserved: false });
     expect(os.calls).toEqual([{ verb: 'reserve', address: HINT, sizeBytes: 64 * 1024 }]);
     expect(sys.pieces).toHaveLength(0);
-    const inTheWay = Reservation.reserve(4096, { address: HINT + 4096, exact: true });
+    const inTheWay = Reservation.reserve(4096, { address: HINT, exact: true });
     expect(sys.sysReserve(HINT, 100 * GiB)).toBeNull();
     inTheWay.release();
   });
@@ -52,7 +55,8 @@ describe('sysReserve', () => {
 });
 
 describe('sysMap of a region that was only checked', () => {
-  it('reserves 64 MiB at a time, exactly there, upwards or downwards', () => {
+  // Down by 8 KiB at a time: Unix's way, which Windows' granularity does not allow.
+  it.skipIf(windows)('reserves 64 MiB at a time, exactly there, upwards or downwards', () => {
     const { sys } = newSys('linux');
     sys.sysMap(HINT, MiB, false);
     sys.sysMap(HINT + MiB, 70 * MiB, false);
@@ -73,7 +77,7 @@ describe('sysMap of a region that was only checked', () => {
     sys.sysMap(HINT, 2 * MiB, false);
     expect(sys.pieces[0]?.sizeBytes).toBe(2 * MiB);
     expect(() => sys.sysMap(HINT + 2 * MiB, MiB, false)).toThrow(
-      `runtime: address space conflict: map(0x00d400200000)`,
+      `runtime: address space conflict: map(${formatAddress(HINT + 2 * MiB)})`,
     );
     expect(sys.pieces).toHaveLength(1);
     inTheWay.release();
@@ -113,7 +117,9 @@ describe('sysUnused and sysUsed', () => {
     sys.sysUnused(address, MiB);
     sys.sysUsed(address, MiB);
     expect(os.calls.map(({ verb }) => verb)).toEqual(['purge']);
-    expect(sys.pieces[0]?.stats()).toMatchObject({ osCommittedBytes: MiB, residentBytes: 0 });
+    expect(sys.pieces[0]?.stats().osCommittedBytes).toBe(MiB);
+    // Windows' way to zero memory and keep its charge is to write the zeros.
+    if (!windows) expect(sys.pieces[0]?.stats().residentBytes).toBe(0);
   });
 });
 

@@ -7,6 +7,7 @@ import { type AtomicKind, Race } from '../../lib/race/package-race.js';
 import { Shadow } from '../../lib/shadow/shadow.js';
 import { PlainChecker, type Step } from '../support/plain-checker.js';
 import { MAIN, type ProgramShape, programOf } from '../support/random-program.js';
+import { HEAP_SIZE } from '../support/sizes.js';
 
 const PC = 0x400000;
 
@@ -43,7 +44,7 @@ function call(race: Race, step: Step): void {
 }
 
 function racyAddresses(steps: readonly Step[], layout: string): number[] {
-  const shadow = new Shadow({ layout, policy: 'touch' });
+  const shadow = new Shadow({ ...HEAP_SIZE, layout, policy: 'touch' });
   try {
     const race = new Race({ shadow });
     race.initialize(MAIN);

@@ -9,6 +9,7 @@ import { jsonRace } from '../../lib/race/report-json.js';
 import { sarifLog } from '../../lib/race/report-sarif.js';
 import { formatReport, formatSummary } from '../../lib/race/report-text.js';
 import { Shadow } from '../../lib/shadow/shadow.js';
+import { HEAP_SIZE } from '../support/sizes.js';
 
 const HEAP = 0xc0_0000_0000;
 const LOCK = HEAP + 0x800;
@@ -31,7 +32,7 @@ afterEach(() => {
 });
 
 function setUp(gorace: GoraceOptions = parseGorace('')) {
-  const shadow = new Shadow({ policy: 'touch' });
+  const shadow = new Shadow({ ...HEAP_SIZE, policy: 'touch' });
   shadows.push(shadow);
   const reports: RaceReport[] = [];
   const race = new Race({ shadow, gorace, onReport: (report) => reports.push(report) });

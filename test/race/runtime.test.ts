@@ -3,6 +3,7 @@ import { createRaceRuntime } from '../../lib/race/race.js';
 import { race0 } from '../../lib/race/race0.js';
 import type { RaceReport } from '../../lib/race/report.js';
 import { Shadow } from '../../lib/shadow/shadow.js';
+import { HEAP_SIZE } from '../support/sizes.js';
 
 const HEAP = 0xc0_0000_0000;
 const LOCK = HEAP + 0x800;
@@ -12,7 +13,7 @@ let reports: RaceReport[];
 let race: ReturnType<typeof createRaceRuntime>;
 
 beforeEach(() => {
-  shadow = new Shadow({ policy: 'touch' });
+  shadow = new Shadow({ ...HEAP_SIZE, policy: 'touch' });
   reports = [];
   race = createRaceRuntime({ shadow, onReport: (report) => reports.push(report) });
   race.raceinit(1, 0x500000, 0x1000);

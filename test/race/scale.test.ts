@@ -6,6 +6,7 @@ import { PLAIN_WRITE, READ } from '../../lib/race/access.js';
 import { Detector } from '../../lib/race/detector.js';
 import { RacyBytes } from '../../lib/race/racy-bytes.js';
 import { Shadow, windowsOf } from '../../lib/shadow/shadow.js';
+import { HEAP_SIZE } from '../support/sizes.js';
 
 const HIGH = 0xc0;
 const LOCK = 0x100000;
@@ -15,7 +16,7 @@ let detector: Detector;
 let racy: RacyBytes;
 
 beforeEach(() => {
-  shadow = new Shadow({ policy: 'touch' });
+  shadow = new Shadow({ ...HEAP_SIZE, policy: 'touch' });
   racy = new RacyBytes();
   detector = new Detector({
     shadow: windowsOf(shadow),

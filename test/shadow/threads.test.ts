@@ -8,6 +8,7 @@ import { geometry } from '../../lib/native/system.js';
 import { POLICIES, type Policy } from '../../lib/shadow/policies.js';
 import { Shadow, windowsOf } from '../../lib/shadow/shadow.js';
 import { chargedBytes, linux } from '../support/proc.js';
+import { HEAP_SIZE } from '../support/sizes.js';
 
 const LIBRARY = fileURLToPath(new URL('../../dist/cjs/index.js', import.meta.url));
 const HEAP = 0xc0_0000_0000;
@@ -64,14 +65,14 @@ function unionBytes(ranges: readonly (readonly [number, number])[], unit: number
 
 describe.each(POLICIES)('two workers under %s', (policy: Policy) => {
   it('map overlapping ranges at random, and nothing is lost', async () => {
-    const shadow = new Shadow({ policy });
+    const shadow = new Shadow({ ...HEAP_SIZE, policy });
     const workers = [1, 2].map((seed) => mapper(shadow, seed, 1500));
     const ranges = (await Promise.all(workers.map(rangesOf))).flat();
     expect(ranges.length).toBe(3000);
     for (const [address, size] of ranges) expect(shadow.isMapped(address, size)).toBe(true);
 
     const granules = ranges.map(([address, size]) => [address, size] as const);
-    expect(shadow.stats().mappedBytes).toBe(unionBytes(granules, 1));
+    expect(shadow.mappedBytes(HEAP, AREA_BYTES)).toBe(unionBytes(granules, 1));
     if (policy === 'lazy') {
       const { pageSizeBytes } = geometry();
       const onto = (bytesPerGranule: number) =>
@@ -80,7 +81,8 @@ describe.each(POLICIES)('two workers under %s', (policy: Policy) => {
           const last = Math.floor((address + size - 1) / 8);
           return [first * bytesPerGranule, (last - first + 1) * bytesPerGranule] as const;
         });
-      const { committedBytes, osCommittedBytes } = shadow.stats();
+      const { committedBytes, osCommittedBytes, mappedBytes } = shadow.stats();
+      expect(mappedBytes).toBe(unionBytes(granules, 1));
       expect(committedBytes).toBe(unionBytes(onto(32), pageSizeBytes) + unionBytes(onto(4), pageSizeBytes));
       expect(osCommittedBytes).toBe(committedBytes);
       if (linux) {
@@ -92,7 +94,7 @@ describe.each(POLICIES)('two workers under %s', (policy: Policy) => {
   });
 
   it('what one writes the other’s mapping does not clear', async () => {
-    const shadow = new Shadow({ policy });
+    const shadow = new Shadow({ ...HEAP_SIZE, policy });
     shadow.mapShadow(HEAP, AREA_BYTES);
     const memory = windowsOf(shadow);
     const segment = memory.segment(HEAP / 2 ** 28);
@@ -108,7 +110,7 @@ describe.each(POLICIES)('two workers under %s', (policy: Policy) => {
 describe('a worker that is ended in the middle', () => {
   it('leaves the shadow whole for the others', async () => {
     for (let round = 0; round < 5; round++) {
-      const shadow = new Shadow({ policy: 'lazy' });
+      const shadow = new Shadow({ ...HEAP_SIZE, policy: 'lazy' });
       const worker = mapper(shadow, round + 10, 1_000_000);
       await expect.poll(() => shadow.mappedBytes(HEAP, AREA_BYTES), { interval: 1 }).toBeGreaterThan(0);
       await new Promise((resolve) => setTimeout(resolve, 10 * round));
@@ -128,7 +130,7 @@ describe('a worker that is ended in the middle', () => {
 
 describe('handles', () => {
   it('keep the memory until the last is released', () => {
-    const shadow = new Shadow({ policy: 'lazy' });
+    const shadow = new Shadow({ ...HEAP_SIZE, policy: 'lazy' });
     const other = Shadow.attach(shadow.id);
     expect([other.layout, other.policy, other.spans]).toEqual([shadow.layout, shadow.policy, shadow.spans]);
     shadow.mapShadow(HEAP, 65536);

@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 
 export const linux = process.platform === 'linux';
+export const windows = process.platform === 'win32';
 
 export interface Mapping {
   readonly start: number;

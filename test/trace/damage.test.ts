@@ -1,4 +1,5 @@
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -16,7 +17,8 @@ const ADVICE = 'The recording is damaged or cut short: copy it again, or record 
 const LINE = '4a613b\terrors.New\terrors.go\t59\t58\tstrconv.init\tatoi.go\t18\t105';
 
 const directory = mkdtempSync(join(tmpdir(), 'lazyshadow-damage-'));
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
+// Not rmSync: Windows removes no directory with a file in it that is still being closed.
+afterAll(() => rm(directory, { recursive: true, force: true, maxRetries: 10 }));
 
 /** A small recording that is whole: three events and two lines of symbols. */
 function whole(): Buffer {

@@ -1,4 +1,5 @@
-import { createReadStream, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createReadStream, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -18,7 +19,8 @@ const eventBytes = plain.subarray(64, 64 + 32 * 38308);
 const directory = mkdtempSync(join(tmpdir(), 'lazyshadow-reader-'));
 const plainFile = join(directory, 'heapgrow.trc');
 writeFileSync(plainFile, plain);
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
+// Not rmSync: Windows removes no directory with a file in it that is still being closed.
+afterAll(() => rm(directory, { recursive: true, force: true, maxRetries: 10 }));
 afterEach(() => {
   vi.restoreAllMocks();
 });
@@ -96,7 +98,9 @@ describe('TraceReader', () => {
     await reader.close();
     expect((await TraceReader.open(plain)).name).toBe('recording in memory');
     expect((await TraceReader.open(chunked(plain, [64]))).name).toBe('stream');
-    expect((await TraceReader.open(createReadStream(plainFile))).name).toBe(plainFile);
+    const streamed = await TraceReader.open(createReadStream(plainFile));
+    expect(streamed.name).toBe(plainFile);
+    await streamed.close();
   });
 
   it('gives batches over the bytes themselves when they are aligned, so nothing is copied', async () => {
@@ -165,6 +169,7 @@ describe('TraceReader', () => {
   it('refuses a stream of text', async () => {
     const stream = createReadStream(plainFile, { encoding: 'latin1' });
     await expect(TraceReader.open(stream)).rejects.toMatchObject({ code: 'ERR_INVALID_ARGUMENT' });
+    stream.destroy();
   });
 
   it('streams a recording of 166 MB without keeping it', async () => {

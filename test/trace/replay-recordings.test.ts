@@ -18,6 +18,7 @@ import {
   programs,
   raceTests,
 } from '../support/recordings.js';
+import { HEAP_SIZE } from '../support/sizes.js';
 
 async function replay(
   source: Parameters<typeof TraceReader.open>[0],
@@ -25,10 +26,12 @@ async function replay(
   gorace = '',
 ) {
   const reader = await TraceReader.open(source);
-  const shadow = new Shadow(options);
+  const shadow = new Shadow({ ...HEAP_SIZE, ...options });
   try {
     const result = await replayTrace(reader, shadow, { gorace: parseGorace(gorace) });
-    return { result, stats: shadow.stats() };
+    // Not for the others, where nobody looks at it: Wine's answer takes a second for each gigabyte.
+    const stats = options.policy === 'touch' ? shadow.stats() : undefined;
+    return { result, stats };
   } finally {
     shadow.release();
     await reader.close();
@@ -158,7 +161,7 @@ describe('the recordings', () => {
   it('commit at most 1.25 times under touch of what becomes resident', async () => {
     for (const row of programs().filter((one: ProgramRow) => one.events < 500_000)) {
       const { stats } = await replay(programBytes(row), { policy: 'touch' });
-      expect(stats.committedBytes / stats.residentBytes, row.name).toBeLessThan(1.25);
+      expect(stats?.committedBytes, row.name).toBeLessThan(1.25 * (stats?.residentBytes ?? 0));
     }
   });
 });

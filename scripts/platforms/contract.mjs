@@ -1,0 +1,117 @@
+// The C++ programs of test/native, which hold native/'s platform sources to their contract without Node: built for
+// every platform, and run directly, under Wine, or under qemu. macOS is compiled and linked only, unless this is a Mac.
+import { mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { execute, root, work } from './commands.mjs';
+import { PLATFORM_SOURCES, zigFor } from './targets.mjs';
+import { program, wineEnvironment } from './tools.mjs';
+
+const out = join(work, 'contract');
+const GiB = 2 ** 30;
+
+const FLAGS = ['-std=c++17', '-O1', '-g', '-Wall', '-Wextra', '-I', join(root, 'native')];
+
+/** Larger pages and granularity than the machine's, as Apple silicon, some arm64 kernels and Windows have. */
+const SIMULATED = [
+  { LAZYSHADOW_TEST_PAGE_SIZE: 16384, LAZYSHADOW_TEST_GRANULARITY: 65536 },
+  { LAZYSHADOW_TEST_PAGE_SIZE: 65536, LAZYSHADOW_TEST_GRANULARITY: 1048576 },
+];
+
+const LINUX = { sources: PLATFORM_SOURCES.linux, programs: ['os_memory_test', 'cgroup_linux_test'] };
+const WINDOWS = {
+  sources: PLATFORM_SOURCES.win,
+  programs: ['os_memory_test'],
+  flags: ['-static'],
+  libraries: ['-lpsapi'],
+  suffix: '.exe',
+};
+const MACOS = { sources: PLATFORM_SOURCES.mac, programs: ['os_memory_test'] };
+const HOSTS = { linux: LINUX, win32: WINDOWS, darwin: MACOS };
+
+/** A compiler of this machine, by its name. */
+const installed = (name, ...flags) => ({ command: [program(name), ...flags], env: {} });
+
+/**
+ * `compiler` and `runner` fetch their tools when they are called; `runner` gives what to put before the program, and
+ * is null where it cannot run. `options`: the program's own.
+ */
+const TARGETS = {
+  host: {
+    ...HOSTS[process.platform],
+    compiler: () => installed('g++'),
+    runner: () => ({ command: [] }),
+    simulated: SIMULATED,
+  },
+  sanitizers: {
+    ...HOSTS[process.platform],
+    compiler: () => installed('g++', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'),
+    runner: () => ({ command: [] }),
+    simulated: SIMULATED,
+    only: ['linux', 'darwin'],
+  },
+  'linux-musl-x64': {
+    ...LINUX,
+    compiler: () => zigFor('x86_64-linux-musl'),
+    flags: ['-static'],
+    runner: () => ({ command: [] }),
+    only: ['linux'],
+  },
+  'linux-arm64': {
+    ...LINUX,
+    compiler: () => installed('aarch64-linux-gnu-g++', '-static'),
+    runner: () => ({ command: [program('qemu-aarch64-static')] }),
+    options: ['--emulated', '--reserve', String(64 * GiB)], // a page table of the emulator's own for each page
+    only: ['linux'],
+  },
+  'win32-x64': {
+    ...WINDOWS,
+    compiler: () => installed('x86_64-w64-mingw32-g++-posix'),
+    runner: () => ({ command: [program('wine')], env: wineEnvironment() }),
+    simulated: SIMULATED,
+    only: ['linux'],
+  },
+  'darwin-x64': { ...MACOS, compiler: () => zigFor('x86_64-macos'), runner: null, only: ['linux'] },
+  'darwin-arm64': { ...MACOS, compiler: () => zigFor('aarch64-macos'), runner: null, only: ['linux'] },
+};
+
+export const CONTRACT_TARGETS = Object.keys(TARGETS);
+
+/** Why a target makes no sense on this system, or undefined. */
+export function notHere(name) {
+  const { only } = TARGETS[name];
+  return only && !only.includes(process.platform) ? `not on ${process.platform}` : undefined;
+}
+
+/**
+ * Builds and runs a target's programs.
+ * @returns whether they ran, and what they said, a line each
+ * @throws ToolMissing, or Error with what does not hold
+ */
+export function holdContract(name) {
+  const target = TARGETS[name];
+  mkdirSync(out, { recursive: true });
+  const compiler = target.compiler();
+  const runner = target.runner?.();
+  const native = readdirSync(join(root, 'native')).filter((file) => target.sources.test(file));
+  const sources = native.map((file) => join(root, 'native', file));
+  const lines = [];
+  for (const test of target.programs) {
+    const binary = join(out, `${name}-${test}${target.suffix ?? ''}`);
+    const source = join(root, 'test', 'native', `${test}.cc`);
+    const flags = [...FLAGS, ...(target.flags ?? [])];
+    const build = [...compiler.command, ...flags, source, ...sources, '-o', binary];
+    const log = join(out, `${name}-${test}`);
+    execute([...build, ...(target.libraries ?? [])], { env: compiler.env, log: `${log}-build.log` });
+    if (runner === undefined) {
+      lines.push(`${test}: compiled and linked; it cannot run here`);
+      continue;
+    }
+    const isMemory = test === 'os_memory_test';
+    for (const simulated of isMemory ? [{}, ...(target.simulated ?? [])] : [{}]) {
+      const command = [...runner.command, binary, ...(isMemory ? (target.options ?? []) : [])];
+      const env = { ...runner.env, ...simulated };
+      lines.push(`${test}: ${execute(command, { env, log: `${log}.log` })}`);
+    }
+  }
+  return { ran: runner !== undefined, lines };
+}
