@@ -24,6 +24,7 @@
         [
           "OS=='linux'",
           {
+            "cflags_cc": ["-fno-plt"],
             "sources": [
               "native/cgroup_linux.cc",
               "native/os_memory_posix.cc",
