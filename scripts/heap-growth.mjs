@@ -5,7 +5,7 @@
 import { Heap } from '../dist/esm/heap/heap.js';
 import { shadowHooks } from '../dist/esm/heap/shadow-hooks.js';
 import { processMemory, Shadow } from '../dist/esm/index.js';
-import { heapWorkload } from '../dist/esm/measure/heap-workloads.js';
+import { heapSteps } from '../dist/esm/measure/heap-workloads.js';
 import { SEGMENT_BYTES } from '../dist/esm/shadow/segment.js';
 import { windowsOf } from '../dist/esm/shadow/shadow.js';
 
@@ -82,7 +82,7 @@ for (const policy of ['lazy', 'touch']) {
   );
   row('start');
   let rows = 1;
-  for (const done of heapWorkload('heap-large')({ heap, access: accessor(shadow) }, heapBytes)) {
+  for (const done of heapSteps('heap-large')({ heap, access: accessor(shadow) }, heapBytes)) {
     if (done < rows / ROWS) continue;
     row(`${Math.round(done * 100)} %`);
     rows = Math.floor(done * ROWS) + 1;
