@@ -273,6 +273,9 @@ describe('a heap', () => {
     expect(codeOf(() => newHeap(options as HeapOptions))).toBe('ERR_INVALID_ARGUMENT');
   });
 
+  /** What V8 itself may put on its heap meanwhile, such as code it compiles: far less than an object a call. */
+  const V8_OWN_BYTES = 2 ** 20;
+
   it("leaves nothing on V8's heap in the steady state but the numbers it returns", () => {
     const heap = newHeap();
     const blocks = new Float64Array(100);
@@ -289,7 +292,7 @@ describe('a heap', () => {
     expect(after.external - before.external).toBeLessThan(4096);
     // Where V8 inlines malloc, as in a hot loop, that is next to nothing (scripts/bench-heap.mjs shows it); where it
     // does not, the returned address is boxed: 16 bytes a call that die at once.
-    expect(after.heapUsed - before.heapUsed).toBeLessThan(17 * 200_000);
+    expect(after.heapUsed - before.heapUsed).toBeLessThan(16 * 200_000 + V8_OWN_BYTES);
   });
 });
 
