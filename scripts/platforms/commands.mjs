@@ -10,6 +10,8 @@ export const root = fileURLToPath(new URL('../..', import.meta.url));
 export const work = join(root, 'build', 'platforms');
 
 const MINUTES = 60_000;
+/** The status of `timeout` after it killed what it ran. */
+const KILLED = 137;
 /** Lines of a failed program's output that are worth showing. */
 const TAIL_LINES = 60;
 
@@ -26,20 +28,28 @@ export function isProgram(name) {
 export function execute([command, ...args], { log, cwd = root, env = {}, timeoutMs = 10 * MINUTES }) {
   mkdirSync(dirname(log), { recursive: true });
   const file = openSync(log, 'w');
-  const { status, signal, error } = spawnSync(command, args, {
+  const [program, ...rest] = withTimeout([command, ...args], timeoutMs);
+  const { status, signal, error } = spawnSync(program, rest, {
     cwd,
     stdio: ['ignore', file, file],
     env: { ...process.env, ...env },
-    timeout: timeoutMs,
-    killSignal: 'SIGKILL',
   });
   closeSync(file);
   const text = readFileSync(log, 'utf8').trim();
   if (status !== 0) {
     const end = text.split('\n').slice(-TAIL_LINES).join('\n');
-    throw new Error(`${end}\n${command}: ${error?.message ?? signal ?? `exit ${status}`} (${log})`);
+    const how =
+      status === KILLED || signal === 'SIGKILL' ? 'killed, or out of time' : `exit ${status ?? signal}`;
+    throw new Error(`${end}\n${command}: ${error?.message ?? how} (${log})`);
   }
   return text;
+}
+
+/** On Linux, a command whose children end with it when its time is up: an emulator's would go on for hours. */
+function withTimeout(command, timeoutMs) {
+  return process.platform === 'linux'
+    ? ['timeout', '--signal=KILL', String(Math.ceil(timeoutMs / 1000)), ...command]
+    : command;
 }
 
 /** Does something that needs a network, again if it fails: up to four times, with growing pauses. */
