@@ -19,7 +19,8 @@ export function addonPath(target) {
 /** A digest of all that a build depends on, so that nothing is built twice and nothing stale is kept. */
 function digestOf(command) {
   const digest = createHash('sha256').update(JSON.stringify(command));
-  for (const file of readdirSync(join(root, 'native')).sort()) {
+  const files = readdirSync(join(root, 'native')).filter((file) => /\.(cc|h)$/.test(file));
+  for (const file of files.sort()) {
     digest.update(file).update(readFileSync(join(root, 'native', file)));
   }
   return digest.digest('hex');
