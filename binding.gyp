@@ -7,6 +7,7 @@
                   "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],
       "sources": [
         "native/addon.cc",
+        "native/address_windows.cc",
         "native/arguments.cc",
         "native/range_set.cc",
         "native/reservation.cc",

@@ -30,6 +30,13 @@ class Registry {
     const auto it = live_.find(id);
     return it == live_.end() ? nullptr : it->second.lock();
   }
+  /// Removes the map if its caller alone holds it; whether that is so.
+  bool removeIfLast(const std::shared_ptr<ShadowMap>& map) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (map.use_count() > 1) return false;
+    live_.erase(map->id());
+    return true;
+  }
 
  private:
   std::mutex mutex_;
@@ -43,6 +50,10 @@ uint64_t nextId() {
 
 constexpr uint8_t raw(PageState state) {
   return static_cast<uint8_t>(state);
+}
+
+void forget(uint8_t* states, size_t count) {
+  std::fill_n(states, count, raw(PageState::Unmapped));
 }
 
 static_assert(PageState::Unmapped < PageState::Mapped && PageState::Mapped < PageState::Touched,
@@ -60,6 +71,10 @@ std::shared_ptr<ShadowMap> ShadowMap::find(uint64_t id) {
   std::shared_ptr<ShadowMap> found = Registry::instance().find(id);
   if (!found) throw MemoryError(MemoryError::Kind::NotFound, Range{});
   return found;
+}
+
+bool ShadowMap::leave(std::shared_ptr<ShadowMap> map) {
+  return Registry::instance().removeIfLast(map);
 }
 
 ShadowMap::ShadowMap(Design design) : id_(nextId()), design_(std::move(design)) {
@@ -86,6 +101,15 @@ ShadowMap::ShadowMap(Design design) : id_(nextId()), design_(std::move(design)) 
 
 ShadowMap::~ShadowMap() {
   Registry::instance().remove(id_);
+  // For whoever still has the states: from here on nothing may be reached.
+  for (size_t region = 0; region < design_.regions.size(); ++region) {
+    std::vector<Range> mapped;
+    mapped_.partsIn(design_.regions[region].application, &mapped);
+    for (size_t plane = 0; plane < kPlanes; ++plane) {
+      if (design_.regions[region].planes[plane].bytesPerGranule == 0) continue;
+      for (const Range range : mapped) visitStates(region, plane, range, forget);
+    }
+  }
   for (const RangeSet& pieces : fixed_) {
     // A refusal leaves addresses behind and nothing else; there is nobody left to tell.
     for (const Range piece : pieces.ranges()) (void)os::unmap(piece).ok();
@@ -118,8 +142,9 @@ Range ShadowMap::applicationOf(const Plane& plane, Range target) const {
 ShadowMap::PageStates::PageStates(size_t count) : size_(count) {
   static_assert(static_cast<uint8_t>(PageState::Unmapped) == 0, "calloc makes every page Unmapped");
   if (count == 0) return;
-  states_.reset(static_cast<uint8_t*>(std::calloc(count, 1)));
-  if (!states_) throw std::bad_alloc();
+  auto* const states = static_cast<uint8_t*>(std::calloc(count, 1));
+  if (states == nullptr) throw std::bad_alloc();
+  states_.reset(states, [](uint8_t* given) { std::free(given); });
 }
 
 /// Null while nothing of the segment was ever mapped.
@@ -306,8 +331,7 @@ void ShadowMap::unmapShadow(Range application) {
     }
     if (pages.empty()) continue;
     giveBack(plane.span, pages);
-    visitStates(region, index, applicationOf(plane, pages),
-                [](uint8_t* states, size_t count) { std::fill_n(states, count, raw(PageState::Unmapped)); });
+    visitStates(region, index, applicationOf(plane, pages), forget);
   }
 }
 
@@ -386,7 +410,7 @@ ShadowMap::Window ShadowMap::window(uint64_t segment, size_t plane) const {
   if (found == nullptr || plane >= kPlanes) return Window{};
   const Range range = windowOf(design_.regions[found->region].planes[plane], segment);
   const PageStates& pages = found->pages[plane];
-  return Window{range.start, range.size, pages.data(), pages.size()};
+  return Window{range, pages.shared(), pages.size()};
 }
 
 ShadowMap::Stats ShadowMap::stats() const {

@@ -70,9 +70,9 @@ class ShadowMap {
   };
 
   struct Window {
-    uintptr_t address = 0;
-    size_t size = 0;
-    uint8_t* pages = nullptr;
+    Range memory;
+    /// The states of its pages. They may be kept beyond the map, and then say that nothing is mapped.
+    std::shared_ptr<uint8_t[]> pages;
     size_t pageCount = 0;
   };
   struct Stats {
@@ -86,6 +86,8 @@ class ShadowMap {
   static std::shared_ptr<ShadowMap> create(Design design);
   /// The live shadow map with this number, made by any thread of this process.
   static std::shared_ptr<ShadowMap> find(uint64_t id);
+  /// Gives up a handle. Whether it was the last: then the page states say Unmapped, and nobody finds the map.
+  static bool leave(std::shared_ptr<ShadowMap> map);
   ~ShadowMap();
   ShadowMap(const ShadowMap&) = delete;
   ShadowMap& operator=(const ShadowMap&) = delete;
@@ -124,12 +126,11 @@ class ShadowMap {
     uint8_t* data() const { return states_.get(); }
     uint8_t& operator[](size_t page) const { return states_[page]; }
 
+    const std::shared_ptr<uint8_t[]>& shared() const { return states_; }
+
    private:
-    struct Free {
-      void operator()(uint8_t* states) const { std::free(states); }
-    };
     size_t size_ = 0;
-    std::unique_ptr<uint8_t[], Free> states_;
+    std::shared_ptr<uint8_t[]> states_;
   };
   struct Segment {
     uint64_t index;

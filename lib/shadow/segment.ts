@@ -13,7 +13,9 @@
  *
  * Invariant, and the one rule for code that uses a window: it spans memory that may be neither committed nor
  * ours, so a page is read only if its state is PAGE_TOUCHED, and written only after `touchShadow` or
- * `touchMetainfo` has made it so. A page that is not PAGE_TOUCHED holds zeros, whatever the policy.
+ * `touchMetainfo` has made it so. A page that is not PAGE_TOUCHED holds zeros, whatever the policy. And a window keeps
+ * no memory: whoever has one holds the ShadowMemory that it came from too, after whose release every state is
+ * PAGE_UNMAPPED.
  * Windows never leave lib/: what the public gets is `bytes()`.
  */
 
