@@ -333,18 +333,21 @@ describe('a layout without metainfo', () => {
 });
 
 describe('release', () => {
-  it.each(POLICIES)('makes every page of %s unmapped: code that kept its states reaches nothing', (policy) => {
-    const shadow = new Shadow({ layout: LAYOUT, policy });
-    shadow.mapShadow(HEAP, MiB);
-    const memory = windowsOf(shadow);
-    writeCell(memory, 'shadow', HEAP, 1);
-    writeCell(memory, 'metainfo', HEAP, 1);
-    const { shadowPages, metainfoPages } = memory.segment(HEAP / 2 ** 28) ?? expect.fail('no segment');
-    expect(shadowPages[0]).toBe(PAGE_TOUCHED);
-    shadow.release();
-    expect(shadowPages.every((state) => state === PAGE_UNMAPPED)).toBe(true);
-    expect(metainfoPages.every((state) => state === PAGE_UNMAPPED)).toBe(true);
-  });
+  it.each(POLICIES)(
+    'makes every page of %s unmapped: code that kept its states reaches nothing',
+    (policy) => {
+      const shadow = new Shadow({ layout: LAYOUT, policy });
+      shadow.mapShadow(HEAP, MiB);
+      const memory = windowsOf(shadow);
+      writeCell(memory, 'shadow', HEAP, 1);
+      writeCell(memory, 'metainfo', HEAP, 1);
+      const { shadowPages, metainfoPages } = memory.segment(HEAP / 2 ** 28) ?? expect.fail('no segment');
+      expect(shadowPages[0]).toBe(PAGE_TOUCHED);
+      shadow.release();
+      expect(shadowPages.every((state) => state === PAGE_UNMAPPED)).toBe(true);
+      expect(metainfoPages.every((state) => state === PAGE_UNMAPPED)).toBe(true);
+    },
+  );
 
   it('leaves the memory to other handles, and none of the page states to the one that was released', () => {
     const shadow = new Shadow({ layout: LAYOUT });
