@@ -153,7 +153,7 @@ export class Clocks {
   #joinInner(a: number, b: number, shift: number): number {
     let own = a;
     let same = true;
-    const width = shift === this.#shift ? this.#width : NODE_WORDS;
+    const width = this.#widthAt(shift);
     for (let i = 0; i < width; i++) {
       const mine = this.#nodes[(own << NODE_SHIFT) + i] as number;
       const theirs = this.#nodes[(b << NODE_SHIFT) + i] as number;
@@ -178,6 +178,11 @@ export class Clocks {
     return this.retain(b);
   }
 
+  /** Words of a node that can be other than 0. */
+  #widthAt(shift: number): number {
+    return shift === this.#shift ? this.#width : NODE_WORDS;
+  }
+
   /** A node with the contents of `node` that only the caller holds; the caller's hold on `node` goes over to it. */
   #own(node: number, shift: number): number {
     if (node !== EMPTY_CLOCK && this.#counts[node] === 1) return node;
@@ -190,9 +195,10 @@ export class Clocks {
     const from = node << NODE_SHIFT;
     const to = copy << NODE_SHIFT;
     for (let i = 0; i < NODE_WORDS; i++) {
-      const word = nodes[from + i] as number;
-      nodes[to + i] = word;
-      if (shift > 0) this.retain(word);
+      nodes[to + i] = nodes[from + i] as number;
+    }
+    if (shift > 0) {
+      for (let i = 0, width = this.#widthAt(shift); i < width; i++) this.retain(nodes[from + i] as number);
     }
     this.#counts[node] = (this.#counts[node] as number) - 1;
     return copy;
@@ -204,7 +210,7 @@ export class Clocks {
     this.#counts[node] = count;
     if (count > 0) return;
     if (shift > 0) {
-      for (let i = 0; i < NODE_WORDS; i++) {
+      for (let i = 0, width = this.#widthAt(shift); i < width; i++) {
         this.#drop(this.#nodes[(node << NODE_SHIFT) + i] as number, shift - NODE_SHIFT);
       }
     }
