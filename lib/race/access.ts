@@ -197,6 +197,9 @@ export class Accesses {
   #commit(first: number): boolean {
     if (this.#pages[first >> this.#pageShift] !== PAGE_MAPPED) return false;
     this.#shadow.touchShadow(this.#window.segment, first << 2, this.#wordsPerGranule << 2);
-    return this.#pages[first >> this.#pageShift] === PAGE_TOUCHED;
+    if (this.#pages[first >> this.#pageShift] !== PAGE_TOUCHED) return false;
+    // A page that is read first gets the system's page of zeros, and a second fault when it is written.
+    this.#cells[first] = 0;
+    return true;
   }
 }

@@ -25,9 +25,6 @@ export const SEGMENT_SHIFT = 28;
 /** Application bytes of a segment: 256 MiB. */
 export const SEGMENT_BYTES = 2 ** SEGMENT_SHIFT;
 
-/** Segments in a 48-bit address space. */
-export const SEGMENT_COUNT = 2 ** (48 - SEGMENT_SHIFT);
-
 /** Application bytes that share their cells: a granule. */
 export const GRANULE_BYTES = 8;
 

@@ -12,7 +12,7 @@ import { Shadow, TraceReader, replayTrace } from '../../dist/esm/index.js';
 /** Events that a warm figure rests on. */
 const WARM_EVENTS = 2_000_000;
 const LEAST_ROUNDS = 3;
-const MOST_ROUNDS = 20;
+const MOST_ROUNDS = 500;
 
 const [policy, file] = process.argv.slice(2);
 
