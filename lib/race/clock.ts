@@ -118,35 +118,31 @@ export class Clocks {
     return shift === 0 ? this.#joinLeaves(a, b) : this.#joinInner(a, b, shift);
   }
 
+  /** One of two leaves mostly includes the other, and then nothing is written. */
   #joinLeaves(a: number, b: number): number {
-    const shared = (this.#counts[a] as number) > 1;
-    // The join is written in one pass, and given up if it turns out to be one of the two.
-    const own = shared ? this.#alloc() : a;
     const nodes = this.#nodes;
     const mine = a << NODE_SHIFT;
     const theirs = b << NODE_SHIFT;
-    const to = own << NODE_SHIFT;
-    let behind = 0;
-    let ahead = 0;
-    for (let i = 0; i < NODE_WORDS; i++) {
-      const x = nodes[mine + i] as number;
-      const y = nodes[theirs + i] as number;
-      // Positions are not negative, so their difference does not overflow and its sign tells which is greater.
-      const difference = x - y;
-      behind |= difference;
-      ahead |= -difference;
-      nodes[to + i] = difference < 0 ? y : x;
-    }
-    if (behind >= 0) {
-      if (shared) this.#drop(own, 0);
-      return a;
-    }
-    if (ahead >= 0) {
+    let i = 0;
+    while (i < NODE_WORDS && nodes[mine + i] === nodes[theirs + i]) i++;
+    if (i === NODE_WORDS) return a;
+    if ((nodes[mine + i] as number) > (nodes[theirs + i] as number)) {
+      if (includes(nodes, mine, theirs, i + 1)) return a;
+    } else if (includes(nodes, theirs, mine, i + 1)) {
       this.#drop(a, 0);
-      if (shared) this.#drop(own, 0);
       return this.retain(b);
     }
-    if (shared) this.#counts[a] = (this.#counts[a] as number) - 1;
+    return this.#mergeLeaves(this.#own(a, 0), theirs);
+  }
+
+  /** Raises the words of a leaf that only the caller holds to those at `theirs`. */
+  #mergeLeaves(own: number, theirs: number): number {
+    const nodes = this.#nodes;
+    const mine = own << NODE_SHIFT;
+    for (let i = 0; i < NODE_WORDS; i++) {
+      const word = nodes[theirs + i] as number;
+      if (word > (nodes[mine + i] as number)) nodes[mine + i] = word;
+    }
     return own;
   }
 
@@ -241,4 +237,12 @@ export class Clocks {
     counts.set(this.#counts);
     this.#counts = counts;
   }
+}
+
+/** Whether the leaf at `more` has, from word `from` on, nothing less than the one at `less`. */
+function includes(nodes: Int32Array, more: number, less: number, from: number): boolean {
+  for (let i = from; i < NODE_WORDS; i++) {
+    if ((nodes[more + i] as number) < (nodes[less + i] as number)) return false;
+  }
+  return true;
 }
