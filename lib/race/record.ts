@@ -52,8 +52,8 @@ export interface RecordingParts {
   readonly onSighting: OnSighting;
 }
 
-/** No cell. */
-const NONE = -1;
+/** No cell, no list, or no position yet. */
+export const NONE = -1;
 
 export class Recording {
   readonly #windows: Windows;
@@ -81,7 +81,12 @@ export class Recording {
     this.#granuleShift = Math.log2(parts.shadow.wordsPerGranule);
   }
 
-  /** An access that no cell of its granule covers. */
+  /**
+   * An access that no cell of its granule covers.
+   * @param position NONE, or the access's position, which it has of another granule already: of a range the granules
+   * between the first and the last, all of whose bytes it touches, are one access with one place in history
+   * @returns its position
+   */
   record(
     window: Window,
     granule: number,
@@ -90,9 +95,10 @@ export class Recording {
     floor: number,
     pcLow: number,
     pcHigh: number,
-  ): void {
+    position: number,
+  ): number {
     if (granule < window.firstGranule || granule >= window.endGranule || window.holes) {
-      if (!this.#windows.isMapped(window.base + granule * GRANULE_BYTES)) return;
+      if (!this.#windows.isMapped(window.base + granule * GRANULE_BYTES)) return position;
     }
     const cells = window.segment.shadow;
     const first = granule << this.#granuleShift;
@@ -104,18 +110,17 @@ export class Recording {
     this.#meet(cells, first, inlineEnd, NONE, word, slot, floor, window, granule, pcLow, pcHigh);
     if (spilled) {
       const list = cells[end - CELL_WORDS] as number;
-      this.#recordSpilled(window, granule, list, word, slot, floor, pcLow, pcHigh);
-    } else if (this.#same !== NONE) {
-      this.#merge(cells, this.#same, word, slot, pcLow, pcHigh);
-    } else {
-      const position = this.#next(slot, word, 0, pcLow, pcHigh);
-      if (this.#free !== NONE) {
-        cells[this.#free] = word;
-        cells[this.#free + 1] = position;
-      } else {
-        this.#addSpilled(window, granule, this.#spill.open(window, granule), word, position);
-      }
+      return this.#recordSpilled(window, granule, list, word, slot, floor, pcLow, pcHigh, position);
     }
+    if (this.#same !== NONE) return this.#merge(cells, this.#same, word, slot, pcLow, pcHigh, position);
+    const own = position === NONE ? this.#next(slot, word, 0, pcLow, pcHigh) : position;
+    if (this.#free !== NONE) {
+      cells[this.#free] = word;
+      cells[this.#free + 1] = own;
+    } else {
+      this.#addSpilled(window, granule, this.#spill.open(window, granule), word, own);
+    }
+    return own;
   }
 
   /** The rest of `record` when the granule has spilled. */
@@ -128,7 +133,8 @@ export class Recording {
     floor: number,
     pcLow: number,
     pcHigh: number,
-  ): void {
+    position: number,
+  ): number {
     const spill = this.#spill;
     const cells = window.segment.shadow;
     const pool = spill.words;
@@ -140,27 +146,29 @@ export class Recording {
       for (let at = spill.probe(list, slot); !spill.endsProbe(at); at = spill.next(list, at)) {
         if (pool[at + 1] === 0 || ((pool[at] as number) ^ word) >>> SLOT_SHIFT !== 0) continue;
         if (((pool[at] as number) & word & ~SLOT) === (word & ~SLOT) && (pool[at + 1] as number) > floor)
-          return;
+          return position;
         this.#meet(pool, at, at + CELL_WORDS, list, word, slot, floor, window, granule, pcLow, pcHigh);
       }
     } else {
       const end = spill.end(list);
       this.#meet(pool, spill.first(list), end, list, word, slot, floor, window, granule, pcLow, pcHigh);
     }
+    let own = position;
     if (same !== NONE) {
-      this.#merge(cells, same, word, slot, pcLow, pcHigh);
+      own = this.#merge(cells, same, word, slot, pcLow, pcHigh, position);
     } else if (this.#same !== NONE) {
-      this.#merge(pool, this.#same, word, slot, pcLow, pcHigh);
+      own = this.#merge(pool, this.#same, word, slot, pcLow, pcHigh, position);
     } else {
-      const position = this.#next(slot, word, 0, pcLow, pcHigh);
+      if (own === NONE) own = this.#next(slot, word, 0, pcLow, pcHigh);
       if (free === NONE) {
-        this.#addSpilled(window, granule, list, word, position);
-        return;
+        this.#addSpilled(window, granule, list, word, own);
+        return own;
       }
       cells[free] = word;
-      cells[free + 1] = position;
+      cells[free + 1] = own;
     }
     if (spill.isEmpty(list)) spill.close(window, granule, list);
+    return own;
   }
 
   /** Adds a cell to a granule whose inline cells are in use. Writes stay inline while they can: reads scan lists with writes. */
@@ -241,11 +249,21 @@ export class Recording {
     }
   }
 
-  /** Adds the bytes of the access to the cell at `at`, and makes it the slot's next position. */
-  #merge(cells: Int32Array, at: number, word: number, slot: number, pcLow: number, pcHigh: number): void {
-    const position = this.#next(slot, word, cells[at + 1] as number, pcLow, pcHigh);
+  /** Adds the bytes of the access to the cell at `at`, which gets its position: a new one if that is NONE. */
+  #merge(
+    cells: Int32Array,
+    at: number,
+    word: number,
+    slot: number,
+    pcLow: number,
+    pcHigh: number,
+    position: number,
+  ): number {
+    // An access with a position already has all bytes of the granule: nothing is left for the older one to tell.
+    const own = position === NONE ? this.#next(slot, word, cells[at + 1] as number, pcLow, pcHigh) : position;
     cells[at] = (cells[at] as number) | word;
-    cells[at + 1] = position;
+    cells[at + 1] = own;
+    return own;
   }
 
   /** The next position of the slot, with its history entry. */
