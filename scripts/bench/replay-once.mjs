@@ -1,12 +1,12 @@
 // One recording, replayed under one policy in this process, for scripts/bench.mjs. Prints one line of JSON.
 //
-//     node scripts/bench/replay-once.mjs DIST POLICY FILE
+//     node scripts/bench/replay-once.mjs DIST POLICY FILE [cold]
 //
 // `cold` is the first replay of the process, from the file, as `lazyshadow replay` runs it: V8 compiles while it goes on.
 // `warm` is what events cost from then on, with the recording in memory as the native runtime has it: again and again until
 // enough events have gone by; the median of the second half of these. Either is CPU time of the process (that of V8's other
 // threads too) up to the last event, with the checking of every event and without the symbol text, which the native
-// runtime does not read.
+// runtime does not read. With `cold` only that is measured, in the memory of one batch however long the recording is.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -16,7 +16,7 @@ const WARM_EVENTS = 3_000_000;
 const LEAST_ROUNDS = 6;
 const MOST_ROUNDS = 500;
 
-const [dist, policy, file] = process.argv.slice(2);
+const [dist, policy, file, only] = process.argv.slice(2);
 const { Shadow, TraceReader, replayTrace } = await import(pathToFileURL(join(dist, 'esm/index.js')).href);
 
 async function replay(source) {
@@ -46,10 +46,15 @@ function peakRss() {
 
 const baseRssBytes = peakRss();
 const first = await replay(file);
-const bytes = readFileSync(file);
-const rounds = Math.min(MOST_ROUNDS, Math.max(LEAST_ROUNDS, Math.ceil(WARM_EVENTS / first.events)));
-const times = [];
-for (let round = 0; round < rounds; round++) times.push((await replay(bytes)).nsPerEvent);
-const settled = times.slice(rounds >> 1).sort((a, b) => a - b);
 const { nsPerEvent: cold, ...rest } = first;
-console.log(JSON.stringify({ ...rest, baseRssBytes, cold, warm: settled[settled.length >> 1] }));
+const warm = only === 'cold' ? undefined : await settled(readFileSync(file));
+console.log(JSON.stringify({ ...rest, baseRssBytes, cold, warm }));
+
+/** What later replays settle at. */
+async function settled(bytes) {
+  const rounds = Math.min(MOST_ROUNDS, Math.max(LEAST_ROUNDS, Math.ceil(WARM_EVENTS / first.events)));
+  const times = [];
+  for (let round = 0; round < rounds; round++) times.push((await replay(bytes)).nsPerEvent);
+  const later = times.slice(rounds >> 1).sort((a, b) => a - b);
+  return later[later.length >> 1];
+}
