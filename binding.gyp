@@ -9,6 +9,7 @@
         "native/addon.cc",
         "native/address_windows.cc",
         "native/arguments.cc",
+        "native/fault_injection_binding.cc",
         "native/range_set.cc",
         "native/reservation.cc",
         "native/reservation_binding.cc",
