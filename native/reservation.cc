@@ -69,14 +69,17 @@ size_t Reservation::commit(Range pages) {
   return memory_.commit(pages);
 }
 
-size_t Reservation::decommit(Range pages, Owner owner, const std::function<void()>& detach) {
+size_t Reservation::decommit(Range pages, Owner owner, const std::function<void()>& check,
+                             const std::function<void()>& detach) {
   const std::lock_guard<std::mutex> lock(mutex_);
   for (const View& view : views_) {
     if (view.owner != owner && view.range.overlaps(pages))
       throw MemoryError(MemoryError::Kind::InUse, view.range);
   }
+  check();
+  const size_t bytes = memory_.decommit(pages);
   detach();
-  return memory_.decommit(pages);
+  return bytes;
 }
 
 void Reservation::zero(Range pages) {

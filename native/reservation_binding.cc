@@ -78,11 +78,11 @@ class ReservationHandle : public Napi::ObjectWrap<ReservationHandle> {
       const Range pages = range.inward(page());
       if (pages.empty()) return number(info.Env(), 0);
       std::vector<ViewList::End> ends;
-      const auto detach = [&] {
+      const auto check = [&] {
         if (views_->hasLost(info.Env(), pages)) throw MemoryError(MemoryError::Kind::InUse, pages);
-        ends = views_->detach(info.Env(), pages);
       };
-      const size_t bytes = reservation.decommit(pages, owner_, detach);
+      const auto detach = [&] { ends = views_->detach(info.Env(), pages); };
+      const size_t bytes = reservation.decommit(pages, owner_, check, detach);
       for (const ViewList::End& end : ends) end();
       return number(info.Env(), bytes);
     });
