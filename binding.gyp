@@ -11,6 +11,7 @@
         "native/arguments.cc",
         "native/fault_injection_binding.cc",
         "native/range_set.cc",
+        "native/release.cc",
         "native/reservation.cc",
         "native/reservation_binding.cc",
         "native/reserved_memory.cc",

@@ -6,6 +6,8 @@
 #include <map>
 #include <new>
 
+#include "release.h"
+
 namespace lazyshadow {
 
 namespace {
@@ -111,8 +113,7 @@ ShadowMap::~ShadowMap() {
     }
   }
   for (const RangeSet& pieces : fixed_) {
-    // A refusal leaves addresses behind and nothing else; there is nobody left to tell.
-    for (const Range piece : pieces.ranges()) (void)os::unmap(piece).ok();
+    for (const Range piece : pieces.ranges()) release(piece);
   }
 }
 
@@ -197,6 +198,7 @@ void ShadowMap::mapFixed(size_t span, Range pages, std::vector<Range>* fresh) {
   std::vector<Range> gaps;
   fixed_[span].gapsIn(pages, &gaps);
   for (size_t done = 0; done < gaps.size(); ++done) {
+    releaseRefused();
     uintptr_t start = 0;
     const Range gap = gaps[done];
     const os::Status status =
@@ -226,41 +228,25 @@ inline void ShadowMap::commitSpan(size_t span, Range pages, std::vector<Range>* 
 }
 
 void ShadowMap::takeBack(size_t span, const std::vector<Range>& fresh) {
-  // What the system does not take back stays, and stays counted.
   for (const Range piece : fresh) {
-    if (design_.policy == Policy::Unreserved) {
-      if (os::unmap(piece).ok()) fixed_[span].erase(piece);
-    } else {
-      try {
-        reserved_[span]->decommit(piece);
-      } catch (const MemoryError&) {
-      }
+    if (design_.policy != Policy::Unreserved) {
+      reserved_[span]->forget(piece);
+    } else if (os::unmap(piece).ok()) {
+      fixed_[span].erase(piece);  // what the system does not take back stays, and stays counted
     }
   }
 }
 
 void ShadowMap::clear(size_t span, Range pages) {
+  if (design_.policy != Policy::Unreserved) return reserved_[span]->zero(pages);
   std::vector<Range> parts;
-  if (design_.policy == Policy::Unreserved) {
-    fixed_[span].partsIn(pages, &parts);
-  } else {
-    reserved_[span]->committed().partsIn(pages, &parts);
-  }
-  for (const Range part : parts) {
-    // The pages must read as zeros whatever the system says.
-    if (!os::zero(part).ok()) std::memset(reinterpret_cast<void*>(part.start), 0, part.size);
-  }
+  fixed_[span].partsIn(pages, &parts);
+  for (const Range part : parts) makeZero(part);
 }
 
 void ShadowMap::giveBack(size_t span, Range pages) {
-  if (design_.policy == Policy::Lazy || design_.policy == Policy::Touch) {
-    try {
-      reserved_[span]->decommit(pages);
-      return;
-    } catch (const MemoryError&) {
-      // Still committed, then, and counted; clearing is what is left.
-    }
-  }
+  if (design_.policy == Policy::Lazy || design_.policy == Policy::Touch)
+    return reserved_[span]->forget(pages);
   clear(span, pages);
 }
 
