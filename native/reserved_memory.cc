@@ -87,7 +87,8 @@ Range ReservedMemory::commitGap(Range gap, Shortage shortage) {
   const bool crowded = mayMerge && islandsOfProcess >= os::islandLimit();
   Range wanted = crowded ? towardsNeighbour(gap) : gap;
   os::Status status = os::commit(wanted);
-  if (!status.ok() && mayMerge) {
+  // Nothing but mappings or memory that are short can be helped.
+  if (mayMerge && os::classify(status) == os::Failure::OutOfMemory) {
     // The other way then: merged, if it is mappings that are short; alone, if it is memory.
     const Range other = crowded ? gap : towardsNeighbour(gap);
     if (other.size != wanted.size) {

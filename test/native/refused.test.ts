@@ -114,3 +114,16 @@ describe('purge', () => {
     reservation.release();
   });
 });
+
+describe('mapShadow that the system refuses', () => {
+  it('joins no neighbour when it is not memory or mappings that are short', () => {
+    const shadow = new Shadow({ policy: 'lazy', heapBytes: 2 ** 28 });
+    shadow.mapShadow(HEAP, 65536);
+    const before = shadow.stats();
+    const plan = { verbs: ['commit'] as const, first: 0, count: 1, code: CODES.other };
+    const { error } = underFaults(plan, () => shadow.mapShadow(HEAP + 2 ** 20, 65536));
+    expect(error).toMatchObject({ code: 'ERR_OS', verb: 'mapShadow', osCode: CODES.other });
+    expect(shadow.stats()).toEqual(before);
+    shadow.release();
+  });
+});
