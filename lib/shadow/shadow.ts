@@ -379,7 +379,7 @@ export class Shadow {
       );
     }
     if (error.code === 'ERR_ADDRESS_TAKEN' && error.address !== undefined && error.sizeBytes !== undefined) {
-      const conflict = firstMapping(error.address, error.sizeBytes) ?? error.address;
+      const conflict = conflictIn(error.address, error.sizeBytes);
       return new LazyShadowError(
         'ERR_ADDRESS_TAKEN',
         `${verb}: the shadow of ${sizeBytes} bytes at ${formatAddress(address)} belongs at ` +
@@ -394,6 +394,15 @@ export class Shadow {
 
 /** Options objects that mean: attach to the shadow of this number. */
 const attachments = new WeakMap<ShadowOptions, number>();
+
+/** Where something stands in the way: as near as the system tells. */
+function conflictIn(address: number, sizeBytes: number): number {
+  try {
+    return firstMapping(address, sizeBytes) ?? address;
+  } catch {
+    return address; // the refusal that is being explained matters more than this one
+  }
+}
 
 function checkedTouchBlock(given: unknown, pageSizeBytes: number): number {
   if (given === undefined) return pageSizeBytes;

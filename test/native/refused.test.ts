@@ -126,4 +126,15 @@ describe('mapShadow that the system refuses', () => {
     expect(shadow.stats()).toEqual(before);
     shadow.release();
   });
+
+  it('says what it was refused for, even if the system does not say what is in the way', () => {
+    const shadow = new Shadow({ policy: 'unreserved', heapBytes: 2 ** 28 });
+    const native = refusing(['reserve', 'query'], () => shadow.mapShadow(HEAP, 65536), CODES.addressTaken);
+    expect(native).toMatchObject({
+      code: 'ERR_ADDRESS_TAKEN',
+      verb: 'mapShadow',
+      osCode: CODES.addressTaken,
+    });
+    shadow.release();
+  });
 });
