@@ -2,8 +2,9 @@
  * Go's package runtime/race: the detector's calls with plain numbers, one object for a program.
  *
  * Addresses and pcs are numbers (below 2^48); goroutines are numbers of the caller's choice, 1 or more, never used
- * twice. Every call is checked, and a call that is not allowed throws and changes nothing. The order of calls is the
- * order of events: whoever runs goroutines at once decides on one.
+ * twice. Every call is checked, and a call that is not allowed throws and changes nothing. One that the system has no
+ * memory for may have been made in part; made again, it is completed. The order of calls is the order of events:
+ * whoever runs goroutines at once decides on one.
  */
 import { formatAddress, LazyShadowError } from '../native/errors.js';
 import { type Shadow, windowsOf } from '../shadow/shadow.js';
