@@ -20,6 +20,7 @@
 #define LAZYSHADOW_SHADOW_MAP_H_
 
 #include <array>
+#include <atomic>
 #include <cstdlib>
 #include <memory>
 #include <mutex>
@@ -93,6 +94,8 @@ class ShadowMap {
   ShadowMap& operator=(const ShadowMap&) = delete;
 
   uint64_t id() const { return id_; }
+  /// Whether nobody has said this before: for the one detector whose cells the shadow holds.
+  bool claim() { return !claimed_.exchange(true); }
   const Design& design() const { return design_; }
   const std::vector<Span>& spans() const { return spans_; }
 
@@ -158,6 +161,7 @@ class ShadowMap {
   void giveBack(size_t span, Range pages);
 
   const uint64_t id_;
+  std::atomic<bool> claimed_{false};
   const size_t page_ = os::geometry().pageSize;
   const unsigned pageShift_ = log2Of(page_);
   Design design_;

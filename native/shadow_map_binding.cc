@@ -93,6 +93,7 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
                                 InstanceMethod<&ShadowMapHandle::discard>("discard"),
                                 InstanceMethod<&ShadowMapHandle::openWindow>("openWindow"),
                                 InstanceMethod<&ShadowMapHandle::openPageStates>("openPageStates"),
+                                InstanceMethod<&ShadowMapHandle::claim>("claim"),
                                 InstanceMethod<&ShadowMapHandle::spans>("spans"),
                                 InstanceMethod<&ShadowMapHandle::stats>("stats"),
                                 InstanceMethod<&ShadowMapHandle::release>("release"),
@@ -197,6 +198,10 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
     if (window.pageCount == 0) return info.Env().Undefined();
     const Range states{reinterpret_cast<uintptr_t>(window.pages.get()), window.pageCount};
     return ViewList::open(info.Env(), states_, states, [keep = window.pages] {});
+  }
+
+  Napi::Value claim(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), live(info).claim());
   }
 
   Napi::Value spans(const Napi::CallbackInfo& info) {

@@ -76,6 +76,8 @@ export interface NativeShadowMap {
   discard(segment: number, plane: number, firstPage: number, pageCount: number): void;
   openWindow(segment: number, plane: number): ArrayBuffer | undefined;
   openPageStates(segment: number, plane: number): ArrayBuffer | undefined;
+  /** True the first time, in whatever thread: for the one detector whose cells the shadow holds. */
+  claim(): boolean;
   spans(): { wantedAddress: number; address: number; sizeBytes: number }[];
   stats(): MemoryStats & { mappedBytes: number; mergedIslands: number; mergedBytes: number };
   release(): void;

@@ -7,7 +7,7 @@
  * whoever runs goroutines at once decides on one.
  */
 import { formatAddress, LazyShadowError } from '../native/errors.js';
-import { type Shadow, windowsOf } from '../shadow/shadow.js';
+import { claimWindows, type Shadow } from '../shadow/shadow.js';
 import { PLAIN_WRITE, READ } from './access.js';
 import { Detector } from './detector.js';
 import { DEFAULT_GORACE, type GoraceOptions, historyEntries } from './gorace.js';
@@ -16,7 +16,7 @@ import type { RaceReport } from './report.js';
 import { ADDRESS_LIMIT } from './window.js';
 
 export interface RaceOptions {
-  /** The shadow to keep cells in; it stays the caller's, and nobody else writes to it. */
+  /** The shadow to keep cells in: one that no other race runtime has had. It stays the caller's. */
   readonly shadow: Shadow;
   readonly gorace?: GoraceOptions;
   /** Called with each report, during the access that found it. */
@@ -34,11 +34,19 @@ export class Race {
   readonly #shadow: Shadow;
   #finished = false;
 
-  constructor({ shadow, gorace = DEFAULT_GORACE, onReport = () => {} }: RaceOptions) {
+  /** @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_INVALID_USE (the shadow has a race runtime), ERR_RELEASED */
+  constructor(options: RaceOptions) {
+    if (typeof options !== 'object' || options === null) {
+      throw new LazyShadowError('ERR_INVALID_ARGUMENT', 'new Race: the options must be an object.', {
+        verb: 'new Race',
+      });
+    }
+    const { shadow, gorace = DEFAULT_GORACE, onReport = () => {} } = options;
+    const windows = claimWindows('new Race', shadow);
     this.#shadow = shadow;
     this.#log = new RaceLog({ gorace, ranges: shadow.layout.application, onReport });
     this.#detector = new Detector({
-      shadow: windowsOf(shadow),
+      shadow: windows,
       historyEntries: historyEntries(gorace.historySize),
       onSighting: (sighting) => this.#log.add(this.#detector, sighting),
       markStacks: (mark) => this.#log.markStacks(mark),

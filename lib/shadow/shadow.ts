@@ -140,15 +140,35 @@ interface Description {
 }
 
 /**
- * What a detector reaches a shadow's cells through. For lib/ only: its windows span memory that must not be touched
- * unless the page states say so.
+ * What a shadow's cells are reached through. For lib/ only: its windows span memory that must not be touched unless the
+ * page states say so.
  */
 export let windowsOf: (shadow: Shadow) => ShadowMemory;
+
+/**
+ * As windowsOf, for a detector: the only one that the shadow ever has, since it would take what another has left there
+ * for its own.
+ * @throws LazyShadowError ERR_INVALID_ARGUMENT: no Shadow; ERR_INVALID_USE: it has had a detector; ERR_RELEASED
+ */
+export let claimWindows: (verb: string, shadow: Shadow) => ShadowMemory;
 
 /** The shadow of a program's memory. */
 export class Shadow {
   static {
     windowsOf = (shadow) => shadow.#windows;
+    claimWindows = (verb, shadow) => {
+      if (typeof shadow !== 'object' || shadow === null || !(#windows in shadow)) {
+        throw new LazyShadowError('ERR_INVALID_ARGUMENT', `${verb}: the shadow must be made by new Shadow.`, {
+          verb,
+        });
+      }
+      if (shadow.#live(verb).claim()) return shadow.#windows;
+      throw new LazyShadowError(
+        'ERR_INVALID_USE',
+        `${verb}: the shadow holds the cells of another race runtime. Make a new one.`,
+        { verb },
+      );
+    };
   }
 
   readonly layout: Layout;
