@@ -7,7 +7,7 @@ namespace lazyshadow {
 
 namespace {
 
-/// Every live reservation of the process by its first address, so that other threads can attach.
+/// Every live, shared reservation of the process by its first address, so that other threads can attach.
 class Registry {
  public:
   static Registry& instance() {
@@ -40,9 +40,10 @@ class Registry {
 
 }  // namespace
 
-std::shared_ptr<Reservation> Reservation::reserve(uintptr_t wanted, size_t size, os::Placement placement) {
+std::shared_ptr<Reservation> Reservation::reserve(uintptr_t wanted, size_t size, os::Placement placement,
+                                                  Sharing sharing) {
   std::shared_ptr<Reservation> reservation(new Reservation(wanted, size, placement));
-  Registry::instance().add(reservation->range().start, reservation);
+  if (sharing == Sharing::Shared) Registry::instance().add(reservation->range().start, reservation);
   return reservation;
 }
 

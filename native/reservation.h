@@ -23,8 +23,11 @@ class Reservation {
   using Owner = uint64_t;
   static Owner newOwner();
 
-  static std::shared_ptr<Reservation> reserve(uintptr_t wanted, size_t size, os::Placement placement);
-  /// The live reservation that begins at `address`, made by any thread of this process.
+  /// Whether others may attach to it.
+  enum class Sharing { Shared, Private };
+  static std::shared_ptr<Reservation> reserve(uintptr_t wanted, size_t size, os::Placement placement,
+                                              Sharing sharing);
+  /// The live, shared reservation that begins at `address`, made by any thread of this process.
   static std::shared_ptr<Reservation> find(uintptr_t address);
 
   ~Reservation();

@@ -141,7 +141,13 @@ export interface SystemCounters {
 }
 
 interface Addon {
-  Reservation: new (address: number, sizeBytes: number, mode: number) => NativeReservation;
+  /** `isPrivate`: nobody else may attach to it. */
+  Reservation: new (
+    address: number,
+    sizeBytes: number,
+    mode: number,
+    isPrivate?: boolean,
+  ) => NativeReservation;
   ShadowMap: new (designOrId: ShadowDesign | number) => NativeShadowMap;
   /**
    * Maps what `mapShadowArguments` says: the handle's number, address and size. Neither a method nor a function with
