@@ -269,6 +269,7 @@ describe('a heap', () => {
     { maxMemBytes: 2 ** 40 },
     { hint: 4096 },
     { hint: -1 },
+    { hint: 65_536, maxMemBytes: 2 ** 20 }, // which Linux would give, but with no room below
     { window32: 1 },
     { dataSegment: { noptrdata: 8192, enoptrbss: 8192 } },
   ])('refuses the options %j', (options) => {
