@@ -79,6 +79,16 @@ bool ShadowMap::leave(std::shared_ptr<ShadowMap> map) {
   return Registry::instance().removeIfLast(map);
 }
 
+ShadowMap::Viewer::Viewer(ShadowMap& map) : map_(map) {
+  const std::lock_guard<std::mutex> lock(map_.mutex_);
+  map_.viewers_++;
+}
+
+ShadowMap::Viewer::~Viewer() {
+  const std::lock_guard<std::mutex> lock(map_.mutex_);
+  map_.viewers_--;
+}
+
 ShadowMap::ShadowMap(Design design) : id_(nextId()), design_(std::move(design)) {
   const bool eager = design_.policy == Policy::Eager;
   for (const Range wanted : design_.spans) {
@@ -244,9 +254,9 @@ void ShadowMap::clear(size_t span, Range pages) {
   for (const Range part : parts) makeZero(part);
 }
 
-void ShadowMap::giveBack(size_t span, Range pages) {
-  if (design_.policy == Policy::Lazy || design_.policy == Policy::Touch)
-    return reserved_[span]->forget(pages);
+void ShadowMap::giveBack(size_t span, Range pages, size_t own) {
+  const bool canGive = design_.policy == Policy::Lazy || design_.policy == Policy::Touch;
+  if (canGive && viewers_ == own) return reserved_[span]->forget(pages);
   clear(span, pages);
 }
 
@@ -281,7 +291,7 @@ void ShadowMap::mapShadow(Range application) {
   mapped_.insert(application);
 }
 
-void ShadowMap::unmapShadow(Range application) {
+void ShadowMap::unmapShadow(Range application, size_t own) {
   const size_t region = regionOf(application);
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!mapped_.overlaps(application)) return;
@@ -316,7 +326,7 @@ void ShadowMap::unmapShadow(Range application) {
           edge == pages.start ? Range::between(edge + page_, pages.end()) : Range::between(pages.start, edge);
     }
     if (pages.empty()) continue;
-    giveBack(plane.span, pages);
+    giveBack(plane.span, pages, own);
     visitStates(region, index, applicationOf(plane, pages), forget);
   }
 }
@@ -370,7 +380,7 @@ void ShadowMap::touch(uint64_t segment, size_t plane, size_t first, size_t count
   }
 }
 
-void ShadowMap::discard(uint64_t segment, size_t plane, size_t first, size_t count) {
+void ShadowMap::discard(uint64_t segment, size_t plane, size_t first, size_t count, size_t own) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const PageStates& states = pageStates(segment, plane, first, count);
   const Plane& where = design_.regions[segmentAt(segment)->region].planes[plane];
@@ -383,7 +393,7 @@ void ShadowMap::discard(uint64_t segment, size_t plane, size_t first, size_t cou
     const Range pages{start + begin * page_, (at - begin) * page_};
     // Under lazy the memory stays mapped for the program, so its charge stays too.
     if (design_.policy == Policy::Touch) {
-      giveBack(where.span, pages);
+      giveBack(where.span, pages, own);
     } else {
       clear(where.span, pages);
     }

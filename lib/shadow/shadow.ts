@@ -276,7 +276,8 @@ export class Shadow {
 
   /**
    * Forgets the shadow of application memory and gives its pages back (under `eager` and `unreserved` they stay
-   * mapped, empty). When the range is mapped again its shadow is zero. Parts that are not mapped are no error.
+   * mapped, empty, and so they do while another thread keeps cells in this shadow). When the range is mapped again its
+   * shadow is zero. Parts that are not mapped are no error.
    * @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_OUT_OF_RANGE, ERR_RELEASED
    */
   unmapShadow(address: number | bigint, sizeBytes: number | bigint): void {
