@@ -6,6 +6,8 @@
 #include <map>
 #include <new>
 
+#include "release.h"
+
 namespace lazyshadow {
 
 namespace {
@@ -77,6 +79,16 @@ bool ShadowMap::leave(std::shared_ptr<ShadowMap> map) {
   return Registry::instance().removeIfLast(map);
 }
 
+ShadowMap::Viewer::Viewer(ShadowMap& map) : map_(map) {
+  const std::lock_guard<std::mutex> lock(map_.mutex_);
+  map_.viewers_++;
+}
+
+ShadowMap::Viewer::~Viewer() {
+  const std::lock_guard<std::mutex> lock(map_.mutex_);
+  map_.viewers_--;
+}
+
 ShadowMap::ShadowMap(Design design) : id_(nextId()), design_(std::move(design)) {
   const bool eager = design_.policy == Policy::Eager;
   for (const Range wanted : design_.spans) {
@@ -111,8 +123,7 @@ ShadowMap::~ShadowMap() {
     }
   }
   for (const RangeSet& pieces : fixed_) {
-    // A refusal leaves addresses behind and nothing else; there is nobody left to tell.
-    for (const Range piece : pieces.ranges()) (void)os::unmap(piece).ok();
+    for (const Range piece : pieces.ranges()) release(piece);
   }
 }
 
@@ -197,6 +208,7 @@ void ShadowMap::mapFixed(size_t span, Range pages, std::vector<Range>* fresh) {
   std::vector<Range> gaps;
   fixed_[span].gapsIn(pages, &gaps);
   for (size_t done = 0; done < gaps.size(); ++done) {
+    releaseRefused();
     uintptr_t start = 0;
     const Range gap = gaps[done];
     const os::Status status =
@@ -226,41 +238,25 @@ inline void ShadowMap::commitSpan(size_t span, Range pages, std::vector<Range>* 
 }
 
 void ShadowMap::takeBack(size_t span, const std::vector<Range>& fresh) {
-  // What the system does not take back stays, and stays counted.
   for (const Range piece : fresh) {
-    if (design_.policy == Policy::Unreserved) {
-      if (os::unmap(piece).ok()) fixed_[span].erase(piece);
-    } else {
-      try {
-        reserved_[span]->decommit(piece);
-      } catch (const MemoryError&) {
-      }
+    if (design_.policy != Policy::Unreserved) {
+      reserved_[span]->forget(piece);
+    } else if (os::unmap(piece).ok()) {
+      fixed_[span].erase(piece);  // what the system does not take back stays, and stays counted
     }
   }
 }
 
 void ShadowMap::clear(size_t span, Range pages) {
+  if (design_.policy != Policy::Unreserved) return reserved_[span]->zero(pages);
   std::vector<Range> parts;
-  if (design_.policy == Policy::Unreserved) {
-    fixed_[span].partsIn(pages, &parts);
-  } else {
-    reserved_[span]->committed().partsIn(pages, &parts);
-  }
-  for (const Range part : parts) {
-    // The pages must read as zeros whatever the system says.
-    if (!os::zero(part).ok()) std::memset(reinterpret_cast<void*>(part.start), 0, part.size);
-  }
+  fixed_[span].partsIn(pages, &parts);
+  for (const Range part : parts) makeZero(part);
 }
 
-void ShadowMap::giveBack(size_t span, Range pages) {
-  if (design_.policy == Policy::Lazy || design_.policy == Policy::Touch) {
-    try {
-      reserved_[span]->decommit(pages);
-      return;
-    } catch (const MemoryError&) {
-      // Still committed, then, and counted; clearing is what is left.
-    }
-  }
+void ShadowMap::giveBack(size_t span, Range pages, size_t own) {
+  const bool canGive = design_.policy == Policy::Lazy || design_.policy == Policy::Touch;
+  if (canGive && viewers_ == own) return reserved_[span]->forget(pages);
   clear(span, pages);
 }
 
@@ -295,7 +291,7 @@ void ShadowMap::mapShadow(Range application) {
   mapped_.insert(application);
 }
 
-void ShadowMap::unmapShadow(Range application) {
+void ShadowMap::unmapShadow(Range application, size_t own) {
   const size_t region = regionOf(application);
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!mapped_.overlaps(application)) return;
@@ -330,7 +326,7 @@ void ShadowMap::unmapShadow(Range application) {
           edge == pages.start ? Range::between(edge + page_, pages.end()) : Range::between(pages.start, edge);
     }
     if (pages.empty()) continue;
-    giveBack(plane.span, pages);
+    giveBack(plane.span, pages, own);
     visitStates(region, index, applicationOf(plane, pages), forget);
   }
 }
@@ -384,7 +380,7 @@ void ShadowMap::touch(uint64_t segment, size_t plane, size_t first, size_t count
   }
 }
 
-void ShadowMap::discard(uint64_t segment, size_t plane, size_t first, size_t count) {
+void ShadowMap::discard(uint64_t segment, size_t plane, size_t first, size_t count, size_t own) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const PageStates& states = pageStates(segment, plane, first, count);
   const Plane& where = design_.regions[segmentAt(segment)->region].planes[plane];
@@ -397,7 +393,7 @@ void ShadowMap::discard(uint64_t segment, size_t plane, size_t first, size_t cou
     const Range pages{start + begin * page_, (at - begin) * page_};
     // Under lazy the memory stays mapped for the program, so its charge stays too.
     if (design_.policy == Policy::Touch) {
-      giveBack(where.span, pages);
+      giveBack(where.span, pages, own);
     } else {
       clear(where.span, pages);
     }

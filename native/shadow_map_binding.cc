@@ -93,6 +93,7 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
                                 InstanceMethod<&ShadowMapHandle::discard>("discard"),
                                 InstanceMethod<&ShadowMapHandle::openWindow>("openWindow"),
                                 InstanceMethod<&ShadowMapHandle::openPageStates>("openPageStates"),
+                                InstanceMethod<&ShadowMapHandle::claim>("claim"),
                                 InstanceMethod<&ShadowMapHandle::spans>("spans"),
                                 InstanceMethod<&ShadowMapHandle::stats>("stats"),
                                 InstanceMethod<&ShadowMapHandle::release>("release"),
@@ -156,7 +157,7 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
   void unmapShadow(const Napi::CallbackInfo& info) {
     const Range range = rangeArgument(info, 0);
     ShadowMap& map = live(info);
-    guarded(info.Env(), [&] { map.unmapShadow(range); });
+    guarded(info.Env(), [&] { map.unmapShadow(range, viewers()); });
   }
 
   Napi::Value isMapped(const Napi::CallbackInfo& info) {
@@ -180,7 +181,8 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
   void discard(const Napi::CallbackInfo& info) {
     ShadowMap& map = live(info);
     guarded(info.Env(), [&] {
-      map.discard(wholeNumber(info[0]), wholeNumber(info[1]), wholeNumber(info[2]), wholeNumber(info[3]));
+      map.discard(wholeNumber(info[0]), wholeNumber(info[1]), wholeNumber(info[2]), wholeNumber(info[3]),
+                  viewers());
     });
   }
 
@@ -195,8 +197,13 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
   Napi::Value openPageStates(const Napi::CallbackInfo& info) {
     const ShadowMap::Window window = live(info).window(wholeNumber(info[0]), wholeNumber(info[1]));
     if (window.pageCount == 0) return info.Env().Undefined();
+    if (!viewer_) viewer_.emplace(*map_);
     const Range states{reinterpret_cast<uintptr_t>(window.pages.get()), window.pageCount};
     return ViewList::open(info.Env(), states_, states, [keep = window.pages] {});
+  }
+
+  Napi::Value claim(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), live(info).claim());
   }
 
   Napi::Value spans(const Napi::CallbackInfo& info) {
@@ -231,10 +238,14 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
 
   void release(const Napi::CallbackInfo& info) {
     if (!map_) return;
+    viewer_.reset();
     // Page states that other threads go on with would show this one memory that they may give up at any time.
     if (!ShadowMap::leave(std::move(map_))) states_->close(info.Env());
     map_.reset();
   }
+
+  /// How many viewers this handle is: one from its first page states on.
+  size_t viewers() const { return viewer_ ? 1 : 0; }
 
   Napi::Value handle(const Napi::CallbackInfo& info) { return number(info.Env(), handle_); }
   Napi::Value id(const Napi::CallbackInfo& info) { return number(info.Env(), id_); }
@@ -244,7 +255,8 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
 
   uint64_t id_ = 0;
   size_t handle_ = SIZE_MAX;
-  std::shared_ptr<ShadowMap> map_;    // empty once released
+  std::shared_ptr<ShadowMap> map_;  // empty once released
+  std::optional<ShadowMap::Viewer> viewer_;
   std::shared_ptr<ViewList> states_;  // the page states that this handle has opened
   std::shared_ptr<Environment> environment_;
 };

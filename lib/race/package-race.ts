@@ -2,11 +2,13 @@
  * Go's package runtime/race: the detector's calls with plain numbers, one object for a program.
  *
  * Addresses and pcs are numbers (below 2^48); goroutines are numbers of the caller's choice, 1 or more, never used
- * twice. Every call is checked, and a call that is not allowed throws and changes nothing. The order of calls is the
- * order of events: whoever runs goroutines at once decides on one.
+ * twice. Every call is checked, and a call that is not allowed throws and changes nothing. One that the system has no
+ * memory for may have been made in part; made again, it is completed. The order of calls is the order of events:
+ * whoever runs goroutines at once decides on one.
  */
+import { shown } from '../native/arguments.js';
 import { formatAddress, LazyShadowError } from '../native/errors.js';
-import { type Shadow, windowsOf } from '../shadow/shadow.js';
+import { claimWindows, type Shadow } from '../shadow/shadow.js';
 import { PLAIN_WRITE, READ } from './access.js';
 import { Detector } from './detector.js';
 import { DEFAULT_GORACE, type GoraceOptions, historyEntries } from './gorace.js';
@@ -15,7 +17,7 @@ import type { RaceReport } from './report.js';
 import { ADDRESS_LIMIT } from './window.js';
 
 export interface RaceOptions {
-  /** The shadow to keep cells in; it stays the caller's, and nobody else writes to it. */
+  /** The shadow to keep cells in: one that no other race runtime has had. It stays the caller's. */
   readonly shadow: Shadow;
   readonly gorace?: GoraceOptions;
   /** Called with each report, during the access that found it. */
@@ -33,11 +35,19 @@ export class Race {
   readonly #shadow: Shadow;
   #finished = false;
 
-  constructor({ shadow, gorace = DEFAULT_GORACE, onReport = () => {} }: RaceOptions) {
+  /** @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_INVALID_USE (the shadow has a race runtime), ERR_RELEASED */
+  constructor(options: RaceOptions) {
+    if (typeof options !== 'object' || options === null) {
+      throw new LazyShadowError('ERR_INVALID_ARGUMENT', 'new Race: the options must be an object.', {
+        verb: 'new Race',
+      });
+    }
+    const { shadow, gorace = DEFAULT_GORACE, onReport = () => {} } = options;
+    const windows = claimWindows('new Race', shadow);
     this.#shadow = shadow;
     this.#log = new RaceLog({ gorace, ranges: shadow.layout.application, onReport });
     this.#detector = new Detector({
-      shadow: windowsOf(shadow),
+      shadow: windows,
       historyEntries: historyEntries(gorace.historySize),
       onSighting: (sighting) => this.#log.add(this.#detector, sighting),
       markStacks: (mark) => this.#log.markStacks(mark),
@@ -55,7 +65,7 @@ export class Race {
   }
 
   initialize(mainGoroutine: number): void {
-    this.#live();
+    this.#by(mainGoroutine);
     this.#detector.initialize(mainGoroutine);
   }
 
@@ -83,7 +93,7 @@ export class Race {
   }
 
   finalizerGoroutine(goroutine: number): void {
-    this.#live();
+    this.#by(goroutine);
     this.#detector.finalizerGoroutine(goroutine);
   }
 
@@ -104,19 +114,19 @@ export class Race {
   }
 
   funcEnter(goroutine: number, pc: number): void {
-    this.#live();
+    this.#by(goroutine);
     checkedPc(pc);
     this.#detector.funcEnter(goroutine, pc | 0, Math.floor(pc / HIGH));
   }
 
   funcExit(goroutine: number): void {
-    this.#live();
+    this.#by(goroutine);
     this.#detector.funcExit(goroutine);
   }
 
   /** @param goroutine who allocates, 0 if nobody knows: it is for reports alone */
   malloc(address: number, sizeBytes: number, goroutine = 0): void {
-    this.#live();
+    this.#by(goroutine);
     this.#detector.malloc(checkedAddress(address), checkedSize(address, sizeBytes), goroutine);
   }
 
@@ -127,47 +137,48 @@ export class Race {
 
   /** @param parent 0 for a goroutine that the runtime starts by itself */
   goStart(parent: number, goroutine: number, pc: number): void {
-    this.#live();
+    this.#by(parent);
+    checkedGoroutine(goroutine);
     checkedPc(pc);
     this.#detector.goStart(parent, goroutine, pc | 0, Math.floor(pc / HIGH));
   }
 
   goEnd(goroutine: number): void {
-    this.#live();
+    this.#by(goroutine);
     this.#detector.goEnd(goroutine);
   }
 
   acquire(goroutine: number, address: number): void {
-    this.#live();
+    this.#by(goroutine);
     checkedAddress(address);
     this.#detector.acquire(goroutine, address | 0, Math.floor(address / HIGH));
   }
 
   release(goroutine: number, address: number): void {
-    this.#live();
+    this.#by(goroutine);
     checkedAddress(address);
     this.#detector.release(goroutine, address | 0, Math.floor(address / HIGH));
   }
 
   releaseMerge(goroutine: number, address: number): void {
-    this.#live();
+    this.#by(goroutine);
     checkedAddress(address);
     this.#detector.releaseMerge(goroutine, address | 0, Math.floor(address / HIGH));
   }
 
   releaseAcquire(goroutine: number, address: number): void {
-    this.#live();
+    this.#by(goroutine);
     checkedAddress(address);
     this.#detector.releaseAcquire(goroutine, address | 0, Math.floor(address / HIGH));
   }
 
   ignoreSyncBegin(goroutine: number): void {
-    this.#live();
+    this.#by(goroutine);
     this.#detector.ignoreSyncBegin(goroutine);
   }
 
   ignoreSyncEnd(goroutine: number): void {
-    this.#live();
+    this.#by(goroutine);
     this.#detector.ignoreSyncEnd(goroutine);
   }
 
@@ -179,11 +190,12 @@ export class Race {
     pc: number,
     callerPc = 0,
   ): void {
-    this.#live();
+    this.#by(goroutine);
     checkedAddress(address);
     checkedPc(pc);
     checkedPc(callerPc);
-    if (sizeBytes !== 4 && sizeBytes !== 8) throw invalid(`an atomic of ${sizeBytes} bytes, expected 4 or 8`);
+    if (sizeBytes !== 4 && sizeBytes !== 8)
+      throw invalid(`an atomic of ${shown(sizeBytes)} bytes, expected 4 or 8`);
     checkedSize(address, sizeBytes);
     const low = address | 0;
     const high = Math.floor(address / HIGH);
@@ -198,7 +210,7 @@ export class Race {
   }
 
   #access(goroutine: number, kind: number, address: number, pc: number, callerPc: number): void {
-    this.#live();
+    this.#by(goroutine);
     checkedAddress(address);
     checkedPc(pc);
     const low = address | 0;
@@ -213,7 +225,7 @@ export class Race {
   }
 
   #range(goroutine: number, kind: number, address: number, sizeBytes: number, pc: number): void {
-    this.#live();
+    this.#by(goroutine);
     checkedAddress(address);
     checkedSize(address, sizeBytes);
     checkedPc(pc);
@@ -229,23 +241,34 @@ export class Race {
     );
   }
 
+  /** A call by a goroutine; whether there is one the detector knows. */
+  #by(goroutine: number): void {
+    this.#live();
+    checkedGoroutine(goroutine);
+  }
+
   #live(): void {
     if (this.#finished) throw invalid('the race runtime has been finalized');
   }
 }
 
+function checkedGoroutine(goroutine: number): void {
+  if (!Number.isInteger(goroutine)) throw invalid(`${shown(goroutine)} is no goroutine`);
+}
+
 function checkedAddress(address: number): number {
   if (Number.isInteger(address) && address >= 0 && address < ADDRESS_LIMIT) return address;
-  throw invalid(`${address} is no address below 2^48`);
+  throw invalid(`${shown(address)} is no address below 2^48`);
 }
 
 function checkedPc(pc: number): void {
-  if (!Number.isInteger(pc) || pc < 0 || pc >= ADDRESS_LIMIT) throw invalid(`${pc} is no pc below 2^48`);
+  if (!Number.isInteger(pc) || pc < 0 || pc >= ADDRESS_LIMIT)
+    throw invalid(`${shown(pc)} is no pc below 2^48`);
 }
 
 function checkedSize(address: number, sizeBytes: number): number {
   if (Number.isInteger(sizeBytes) && sizeBytes >= 0 && address + sizeBytes <= ADDRESS_LIMIT) return sizeBytes;
-  throw invalid(`${sizeBytes} bytes at ${formatAddress(address)} are no range below 2^48`);
+  throw invalid(`${shown(sizeBytes)} bytes at ${formatAddress(address)} are no range below 2^48`);
 }
 
 function invalid(what: string): LazyShadowError {

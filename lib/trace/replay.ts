@@ -13,7 +13,7 @@ import { Detector } from '../race/detector.js';
 import { DEFAULT_GORACE, type GoraceOptions, historyEntries } from '../race/gorace.js';
 import { RaceLog } from '../race/race-log.js';
 import type { RaceReport } from '../race/report.js';
-import { type Shadow, windowsOf } from '../shadow/shadow.js';
+import { claimWindows, type Shadow } from '../shadow/shadow.js';
 import { badTrace } from './errors.js';
 import type { TraceReader } from './reader.js';
 import { type Progress, replayEvents } from './replay-events.js';
@@ -54,6 +54,7 @@ export async function replayTrace(
   shadow: Shadow,
   options: ReplayOptions = {},
 ): Promise<ReplayResult> {
+  const windows = claimWindows('replayTrace', shadow);
   const gorace = options.gorace ?? DEFAULT_GORACE;
   const reports: RaceReport[] = [];
   const log = new RaceLog({
@@ -67,7 +68,7 @@ export async function replayTrace(
     },
   });
   const detector: Detector = new Detector({
-    shadow: windowsOf(shadow),
+    shadow: windows,
     historyEntries: historyEntries(gorace.historySize),
     onSighting: (sighting) => log.add(detector, sighting),
     markStacks: (mark) => log.markStacks(mark),

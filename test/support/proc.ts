@@ -32,7 +32,11 @@ export function mappings(pid: number | 'self' = 'self'): Mapping[] {
 }
 
 /** Bytes of charged ("accounted") mappings within [start, start + sizeBytes). */
-export function chargedBytes(start: number, sizeBytes: number, from = mappings()): number {
+export function chargedBytes(
+  start: number,
+  sizeBytes: number,
+  from: readonly Mapping[] = mappings(),
+): number {
   let bytes = 0;
   for (const mapping of from) {
     if (!mapping.flags.includes('ac')) continue;
@@ -57,7 +61,7 @@ export interface RangeUsage {
 }
 
 /** Adds up the mappings that lie in a range. Those that reach beyond it count with their part, resident ones whole. */
-export function usageOf(start: number, sizeBytes: number, from = mappings()): RangeUsage {
+export function usageOf(start: number, sizeBytes: number, from: readonly Mapping[] = mappings()): RangeUsage {
   const usage = { mappedBytes: 0, writableBytes: 0, chargedBytes: 0, residentBytes: 0 };
   for (const mapping of from) {
     const bytes = Math.min(mapping.end, start + sizeBytes) - Math.max(mapping.start, start);
