@@ -16,7 +16,7 @@ export { diagnose, type Finding } from './measure/diagnosis.js';
 export type { PolicyResult } from './measure/experiment.js';
 export { type MeasureOptions, type MeasureResult, measure } from './measure/measure.js';
 export type { Sample } from './measure/sample.js';
-export type { AddressRange, MemoryStats } from './native/addon.js';
+export type { AddressRange, MemoryStats, ShadowBlock } from './native/addon.js';
 export {
   formatAddress,
   LazyShadowError,

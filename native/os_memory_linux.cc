@@ -59,8 +59,8 @@ Status zero(Range range) {
   return Status{};
 }
 
-Status query(const std::vector<Range>& ranges, Usage* usage) {
-  *usage = Usage{};
+Status query(const std::vector<Range>& ranges, std::vector<Usage>* usages) {
+  usages->assign(ranges.size(), Usage{});
   if (ranges.empty()) return Status{};
   auto range = ranges.begin();
   Status inner;
@@ -68,11 +68,12 @@ Status query(const std::vector<Range>& ranges, Usage* usage) {
     while (range != ranges.end() && range->end() <= mapping.range.start) ++range;
     for (auto at = range; inner.ok() && at != ranges.end() && at->overlaps(mapping.range); ++at) {
       const Range part = mapping.range.intersect(*at);
-      if (mapping.charged) usage->committed += part.size;
+      Usage& usage = (*usages)[static_cast<size_t>(at - ranges.begin())];
+      if (mapping.charged) usage.committed += part.size;
       if (part.size == mapping.range.size) {
-        usage->resident += mapping.residentBytes;
+        usage.resident += mapping.residentBytes;
       } else if (mapping.residentBytes > 0) {
-        inner = countResident(part, &usage->resident);
+        inner = countResident(part, &usage.resident);
       }
     }
     return inner.ok() && range != ranges.end();
