@@ -31,7 +31,7 @@ export interface AddressMap {
 }
 
 /** Blocks that a map aims at: what fits a screen. */
-const MOST_BLOCKS = 512;
+const MOST_BLOCKS = 256;
 /** Areas that a map shows: Go's heap begins anew a terabyte further on when its addresses are taken, which is rare. */
 const MOST_AREAS = 8;
 

@@ -30,8 +30,8 @@ describe('the map', () => {
       areas: areas.map(({ name, application, blocks }) => ({ name, application, count: blocks.length })),
     });
     expect(shape(mapOf('lazy'))).toEqual({
-      blockBytes: MiB / 2,
-      areas: [{ name: 'heap', application: { address: 0xc000000000, sizeBytes: 64 * MiB }, count: 512 }],
+      blockBytes: MiB,
+      areas: [{ name: 'heap', application: { address: 0xc000000000, sizeBytes: 64 * MiB }, count: 256 }],
     });
     for (const policy of POLICIES) expect(shape(mapOf(policy))).toEqual(shape(mapOf('lazy')));
   });
@@ -61,7 +61,7 @@ describe('the map', () => {
     });
     const [area, ...others] = policies[0]?.map?.areas ?? [];
     expect(others).toEqual([]);
-    // 1 MiB in four is mapped, and a block is the shadow of 128 KiB or so.
+    // 1 MiB in four is mapped, and a block is the shadow of 256 KiB or so.
     const empty = area?.blocks.filter(({ committedBytes }) => committedBytes === 0).length ?? 0;
     expect(empty / (area?.blocks.length ?? 0)).toBeCloseTo(0.75, 1);
   });
