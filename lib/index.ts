@@ -13,10 +13,11 @@ export { shadowHooks } from './heap/shadow-hooks.js';
 export type { HeapReport } from './heap/verify.js';
 export { WORKLOAD_NAMES } from './measure/workloads.js';
 export { diagnose, type Finding } from './measure/diagnosis.js';
+export type { AddressMap, MapArea } from './measure/map.js';
 export type { PolicyResult } from './measure/experiment.js';
 export { type MeasureOptions, type MeasureResult, measure } from './measure/measure.js';
 export type { Sample } from './measure/sample.js';
-export type { AddressRange, MemoryStats } from './native/addon.js';
+export type { AddressRange, MemoryStats, ShadowBlock } from './native/addon.js';
 export {
   formatAddress,
   LazyShadowError,

@@ -58,6 +58,13 @@ void forget(uint8_t* states, size_t count) {
   std::fill_n(states, count, raw(PageState::Unmapped));
 }
 
+std::vector<os::Usage> usagesOf(const std::vector<Range>& ranges) {
+  std::vector<os::Usage> usages;
+  const os::Status status = os::query(ranges, &usages);
+  if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, Range{}, status);
+  return usages;
+}
+
 static_assert(PageState::Unmapped < PageState::Mapped && PageState::Mapped < PageState::Touched,
               "mapShadow takes the larger of two states");
 
@@ -429,9 +436,46 @@ ShadowMap::Stats ShadowMap::stats() const {
     ranges.insert(ranges.end(), all.begin(), all.end());
   }
   std::sort(ranges.begin(), ranges.end(), [](Range a, Range b) { return a.start < b.start; });
-  const os::Status status = os::query(ranges, &stats.usage);
-  if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, Range{}, status);
+  stats.usage = os::total(usagesOf(ranges));
   return stats;
+}
+
+std::vector<Range> ShadowMap::mappedRanges() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return mapped_.ranges();
+}
+
+std::vector<ShadowMap::Block> ShadowMap::blocks(Range application, size_t plane, size_t blockBytes) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const Region& region = design_.regions[regionOf(application)];
+  const bool known = plane < kPlanes && region.planes[plane].bytesPerGranule > 0;
+  const bool aligned = blockBytes >= page_ && (blockBytes & (blockBytes - 1)) == 0;
+  if (!known || !aligned) throw MemoryError(MemoryError::Kind::OutOfRange, application);
+  const Plane& where = region.planes[plane];
+  const Range all = targetOf(where, application).outward(blockBytes);
+  if (all.size / blockBytes > kMostBlocks) throw MemoryError(MemoryError::Kind::OutOfRange, application);
+  const RangeSet& committed =
+      design_.policy == Policy::Unreserved ? fixed_[where.span] : reserved_[where.span]->committed();
+
+  // Only committed memory is asked about: the rest of a block may be somebody else's.
+  std::vector<Block> blocks;
+  std::vector<Range> parts;
+  std::vector<size_t> ends;  // by block: where its parts end
+  for (uintptr_t at = all.start; at < all.end(); at += blockBytes) {
+    const size_t first = parts.size();
+    blocks.push_back(Block{Range{at, blockBytes}, 0, os::Usage{}});
+    committed.partsIn(blocks.back().range, &parts);
+    for (size_t part = first; part < parts.size(); ++part) blocks.back().committed += parts[part].size;
+    ends.push_back(parts.size());
+  }
+  const std::vector<os::Usage> usages = usagesOf(parts);
+  auto usage = usages.begin();
+  for (size_t block = 0; block < blocks.size(); ++block) {
+    const auto end = usages.begin() + static_cast<std::ptrdiff_t>(ends[block]);
+    blocks[block].usage = os::total({usage, end});
+    usage = end;
+  }
+  return blocks;
 }
 
 }  // namespace lazyshadow

@@ -43,6 +43,8 @@ constexpr unsigned kSegmentShift = 28;
 constexpr size_t kSegmentBytes = size_t{1} << kSegmentShift;
 constexpr unsigned kGranuleShift = 3;
 constexpr size_t kPlanes = 2;  // shadow, metainfo
+/// Blocks that can be asked for at once; their number comes from a caller who may be mistaken.
+constexpr size_t kMostBlocks = size_t{1} << 16;
 
 class ShadowMap {
  public:
@@ -97,6 +99,12 @@ class ShadowMap {
     os::Usage usage;
     ReservedMemory::Merges merges;
   };
+  /// A piece of a plane, what the policy asked to commit in it, and what the system counts there.
+  struct Block {
+    Range range;
+    size_t committed = 0;
+    os::Usage usage;
+  };
 
   static std::shared_ptr<ShadowMap> create(Design design);
   /// The live shadow map with this number, made by any thread of this process.
@@ -133,6 +141,12 @@ class ShadowMap {
   Window window(uint64_t segment, size_t plane) const;
 
   Stats stats() const;
+  /// The application memory that is mapped.
+  std::vector<Range> mappedRanges() const;
+  /// The blocks, aligned and of this size, that a plane keeps for an application range, which lies in one
+  /// region.
+  /// @param blockBytes a power of two of at least a page; at most kMostBlocks of them
+  std::vector<Block> blocks(Range application, size_t plane, size_t blockBytes) const;
 
  private:
   /// The states of a window's pages. From calloc, because a segment has 300 KB of them and most programs map

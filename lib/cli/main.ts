@@ -14,6 +14,7 @@ import { registerInspect } from './commands/inspect.js';
 import { registerMeasure } from './commands/measure.js';
 import { registerRecord } from './commands/record.js';
 import { registerReplay } from './commands/replay.js';
+import { registerReport } from './commands/report.js';
 import { registerRunGo } from './commands/run-go.js';
 
 const EXIT_BAD_INPUT = 2;
@@ -41,6 +42,7 @@ export async function run(args: readonly string[]): Promise<number> {
     registerRecord,
     registerRunGo,
     registerReplay,
+    registerReport,
     registerMeasure,
     registerInspect,
     registerDoctor,

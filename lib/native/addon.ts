@@ -35,6 +35,18 @@ export interface AddressRange {
   readonly sizeBytes: number;
 }
 
+/** One of the equal pieces that the addresses of a shadow are cut into, and what of it is in use, in bytes. */
+export interface ShadowBlock {
+  /** Its first address. */
+  readonly address: number;
+  /** What lazyshadow asked the system to commit of it. */
+  readonly committedBytes: number;
+  /** What the system itself counts as committed of that. */
+  readonly osCommittedBytes: number;
+  /** What of it is in physical memory. */
+  readonly residentBytes: number;
+}
+
 export interface NativeReservation {
   readonly address: number;
   readonly sizeBytes: number;
@@ -80,6 +92,8 @@ export interface NativeShadowMap {
   claim(): boolean;
   spans(): { wantedAddress: number; address: number; sizeBytes: number }[];
   stats(): MemoryStats & { mappedBytes: number; mergedIslands: number; mergedBytes: number };
+  mappedRanges(): AddressRange[];
+  blocks(address: number, sizeBytes: number, plane: number, blockBytes: number): ShadowBlock[];
   release(): void;
 }
 

@@ -32,6 +32,8 @@ export type LazyShadowErrorCode =
   | 'ERR_BAD_TRACE'
   /** A program that cannot be recorded: no Go, no C compiler, a Go that the recorder does not know. */
   | 'ERR_CANNOT_RECORD'
+  /** A file that a command was to write. */
+  | 'ERR_CANNOT_WRITE'
   /** A heap operation on an address that is no allocated block. */
   | 'ERR_NOT_ALLOCATED'
   /** A structure broke its own invariant: a defect of lazyshadow, please report it. */

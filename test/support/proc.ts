@@ -1,7 +1,7 @@
 /**
  * What Linux says of a process, read independently of the addon: tests compare the two.
  */
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 
 export const linux = process.platform === 'linux';
 export const windows = process.platform === 'win32';
@@ -72,4 +72,18 @@ export function usageOf(start: number, sizeBytes: number, from: readonly Mapping
     if (mapping.flags.includes('ac')) usage.chargedBytes += bytes;
   }
   return usage;
+}
+
+/** Pages of [start, start + sizeBytes) that are in memory, from /proc/self/pagemap: eight bytes a page, bit 63. */
+export function residentPagesIn(start: number, sizeBytes: number, pageBytes = 4096): number {
+  const entries = Buffer.alloc((sizeBytes / pageBytes) * 8);
+  const file = openSync('/proc/self/pagemap', 'r');
+  try {
+    readSync(file, entries, 0, entries.length, (start / pageBytes) * 8);
+  } finally {
+    closeSync(file);
+  }
+  let pages = 0;
+  for (let at = 7; at < entries.length; at += 8) if (((entries[at] ?? 0) & 0x80) !== 0) pages++;
+  return pages;
 }

@@ -4,7 +4,7 @@
 
 import type { Command } from 'commander';
 import { diagnose, type Finding } from '../../measure/diagnosis.js';
-import { humanBytes } from '../options.js';
+import { humanBytes } from '../../report/bytes.js';
 import { plainTable } from '../table.js';
 
 /** Adds the command to the program. */

@@ -1,9 +1,7 @@
 /**
  * `lazyshadow replay FILE...`: runs recordings through the race detector and says which races they have.
  */
-import { closeSync, openSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SingleBar } from 'cli-progress';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { LazyShadowError } from '../../native/errors.js';
 import { processMemory } from '../../native/system.js';
@@ -16,6 +14,8 @@ import { DEFAULT_POLICY, POLICIES, type Policy } from '../../shadow/policies.js'
 import { Shadow } from '../../shadow/shadow.js';
 import { TraceReader } from '../../trace/reader.js';
 import { type ReplayResult, replayTrace } from '../../trace/replay.js';
+import { fileOutput, type Output } from '../output.js';
+import { progressBar } from '../terminal.js';
 
 /** Exit code of a recording that could not be replayed. */
 const EXIT_BAD_INPUT = 2;
@@ -120,7 +120,7 @@ async function replayFile(
   flags: ReplayFlags,
 ): Promise<{ result: ReplayResult; shadow: MemoryAtEnd }> {
   const reader = await TraceReader.open(file);
-  const bar = progressBar(reader.name, reader.header.eventCount);
+  const bar = progressBar(reader.name);
   try {
     const shadow = new Shadow({ policy: flags.policy, layout: flags.layout });
     try {
@@ -129,7 +129,8 @@ async function replayFile(
         gorace: flags.gorace,
         onProgress: (events) => {
           const seconds = (performance.now() - start) / 1000;
-          bar?.update(events, { rate: `${(events / seconds / 1e6).toFixed(1)} M events/s` });
+          const { eventCount } = reader.header;
+          bar.update(events / eventCount, `${(events / seconds / 1e6).toFixed(1)} M events/s`);
         },
       });
       const { reservedBytes, committedBytes, osCommittedBytes, residentBytes } = shadow.stats();
@@ -144,7 +145,7 @@ async function replayFile(
       shadow.release();
     }
   } finally {
-    bar?.stop();
+    bar.stop();
     await reader.close();
   }
 }
@@ -179,11 +180,6 @@ function goraceOf(text: string): Gorace {
   }
 }
 
-interface Output {
-  write(text: string): void;
-  close(): void;
-}
-
 /** Where reports go: --output, or GORACE's log_path if it was given, or standard output. */
 function openOutput({ output, gorace }: ReplayFlags): Output {
   if (output !== undefined) return fileOutput(output);
@@ -192,18 +188,4 @@ function openOutput({ output, gorace }: ReplayFlags): Output {
   }
   if (gorace.logPath === 'stderr') return { write: (text) => process.stderr.write(text), close: () => {} };
   return fileOutput(`${gorace.logPath}.${process.pid}`);
-}
-
-function fileOutput(path: string): Output {
-  const file = openSync(path, 'w');
-  return { write: (text) => writeSync(file, text), close: () => closeSync(file) };
-}
-
-/** A bar on standard error, if that is a terminal. */
-function progressBar(name: string, events: number): SingleBar | undefined {
-  if (process.stderr.isTTY !== true) return undefined;
-  const format = `${name} {bar} {percentage} % | {value}/{total} events | {rate}`;
-  const bar = new SingleBar({ format, stream: process.stderr, clearOnComplete: true, hideCursor: true });
-  bar.start(events, 0, { rate: '' });
-  return bar;
 }
