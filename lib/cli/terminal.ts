@@ -37,8 +37,9 @@ export function progressBar(name: string): Progress {
     // It would take the signal for itself, and the program would go on.
     gracefulExit: false,
   });
-  bar.start(WHOLE, 0, { name, text: '' });
+  // Before the cursor is hidden: a signal may come at once.
   const forget = onExit(() => bar.stop());
+  bar.start(WHOLE, 0, { name, text: '' });
   return {
     update: (done, text = '') => bar.update(Math.floor(done * WHOLE), { text }),
     stop() {

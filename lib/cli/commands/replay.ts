@@ -15,7 +15,7 @@ import { Shadow } from '../../shadow/shadow.js';
 import { TraceReader } from '../../trace/reader.js';
 import { type ReplayResult, replayTrace } from '../../trace/replay.js';
 import { fileOutput, type Output } from '../output.js';
-import { progressBar } from '../terminal.js';
+import { coloursFor, progressBar, say } from '../terminal.js';
 
 /** Exit code of a recording that could not be replayed. */
 const EXIT_BAD_INPUT = 2;
@@ -59,6 +59,11 @@ export function registerReplay(program: Command): void {
     .option('--json', 'short for --format json: one object a line for each recording')
     .option('--output <file>', 'write the reports there')
     .option('--locations', 'say in text reports which object each race is in, which Go does not')
+    .addHelpText(
+      'after',
+      '\nExit code 66 if races were found, as with Go, or what exitcode in --gorace says; 2 if a recording cannot be read.' +
+        '\n\nExample:\n  lazyshadow replay --locations x.trc.gz\n',
+    )
     .action(async (files: string[], flags: ReplayFlags) => {
       process.exitCode = await replayFiles(files, flags, program.version() ?? '');
     });
@@ -92,7 +97,7 @@ async function replayFiles(files: readonly string[], flags: ReplayFlags, version
         }
       } catch (error) {
         if (!(error instanceof LazyShadowError)) throw error;
-        process.stderr.write(`lazyshadow: ${error.message} [${error.code}]\n`);
+        say(`${coloursFor(process.stderr).red(error.message)} [${error.code}]`);
         failed = true;
       }
     }
