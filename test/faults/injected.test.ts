@@ -10,9 +10,11 @@ import {
   CODES,
   callsOf,
   FAULT_VERBS,
+  type FaultPlan,
   type FaultVerbName,
   underFaults,
 } from '../support/faults.js';
+import { count } from './settings.js';
 import { type Operation, OPERATIONS, type Subject } from './operations.js';
 
 /** What an operation leaves when nothing is refused, and how many calls of each verb it makes. */
@@ -60,24 +62,15 @@ describe.each(OPERATIONS)('$name', (operation) => {
     Array.from({ length: calls.get(verb) ?? 0 }, (_, first) => ({ verb, first })),
   );
 
-  const asksNothing = () => {
-    withSubject(operation, (subject) => {
-      const plan = { verbs: FAULT_VERBS, first: 0, count: ALL_CALLS, code: CODES.other };
-      expect(underFaults(plan, () => subject.run())).toEqual({ error: undefined, calls: 0 });
-    });
-  };
-  if (cases.length === 0) it('asks the system for nothing', asksNothing);
+  if (cases.length === 0) return it('asks the system for nothing', () => asksNothing(operation));
 
   it.each(cases)('refused at $verb $first', ({ verb, first }) => {
     for (const code of [CODES.outOfMemory, CODES.other]) {
-      for (const count of [1, ALL_CALLS]) {
+      for (const times of [1, ALL_CALLS]) {
         withSubject(operation, (subject) => {
           const kept = () => subject.kept?.() ?? subject.state();
           const before = kept();
-          const { error, calls: made } = underFaults({ verbs: [verb], first, count, code }, () =>
-            subject.run(),
-          );
-          expect(made).toBeGreaterThan(first);
+          const error = refused(subject, { verbs: [verb], first, count: times, code });
           if (error === undefined) {
             // It did what it is for all the same; what it could not give back goes with the next change.
             if (!isDeepStrictEqual(subject.state(), after)) subject.change();
@@ -92,4 +85,36 @@ describe.each(OPERATIONS)('$name', (operation) => {
       }
     }
   });
+
+  // Then the ways back are refused too, and no state can be as before; but nothing may be lost for good.
+  it('everything refused from some call on', () => {
+    for (let first = 0; first < cases.length; first++) {
+      withSubject(operation, (subject) => {
+        const plan = { verbs: FAULT_VERBS, first, count: ALL_CALLS, code: CODES.outOfMemory };
+        const error = refused(subject, plan);
+        subject.change();
+        if (error !== undefined) {
+          expectRightError(error, CODES.outOfMemory);
+          subject.run();
+        }
+        expect(subject.state()).toEqual(after);
+      });
+    }
+  });
 });
+
+/** What an operation throws under a plan, which must have refused something. */
+function refused(subject: Subject, plan: FaultPlan): unknown {
+  const { error, calls } = underFaults(plan, () => subject.run());
+  expect(calls).toBeGreaterThan(plan.first);
+  count('faults injected', Math.min(plan.count, calls - plan.first));
+  return error;
+}
+
+/** That an operation goes without the system. */
+function asksNothing(operation: Operation): void {
+  withSubject(operation, (subject) => {
+    const plan = { verbs: FAULT_VERBS, first: 0, count: ALL_CALLS, code: CODES.other };
+    expect(underFaults(plan, () => subject.run())).toEqual({ error: undefined, calls: 0 });
+  });
+}

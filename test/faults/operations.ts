@@ -169,7 +169,8 @@ function kernelCounts({ spans, policy }: Pick<Shadow, 'spans' | 'policy'>, merge
 
 function changeShadow(shadow: Shadow): void {
   reserveSomething();
-  if (shadow.released) return;
+  // Under `unreserved` what was mapped stays.
+  if (shadow.released || shadow.policy === 'unreserved') return;
   shadow.mapShadow(HEAP + SHADOW_HEAP_BYTES - MiB, MiB);
   shadow.unmapShadow(HEAP + SHADOW_HEAP_BYTES - MiB, MiB);
 }

@@ -8,6 +8,8 @@ export default defineConfig({
     include: ['test/faults/**/*.test.ts'],
     // As in vitest.config.ts: tests measure their own process.
     pool: 'forks',
+    // One after the other: some set limits for the whole machine, and some count what it has left.
+    fileParallelism: false,
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },

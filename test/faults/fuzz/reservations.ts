@@ -186,7 +186,7 @@ export class ReservationActor implements Actor {
     const { random, calls } = this.#world;
     const memory = random.pick(this.#memories);
     if (random.percent(20)) {
-      const address = random.pick([memory.address + PAGE, anything(random)]);
+      const address = random.pick([memory.address + 1, anything(random)]);
       if (this.#memories.some((each) => each.address === meaning(address))) return;
       calls.exactly('Reservation.attach', [address], 'ERR_INVALID_ARGUMENT', () =>
         Reservation.attach(address as number),

@@ -11,9 +11,10 @@ import { RaceActor } from './races.js';
 import { RecordingActor } from './recordings.js';
 import { ReservationActor } from './reservations.js';
 import { ShadowActor } from './shadows.js';
+import { SharedActor, type SharedPlaces } from './shared.js';
 
 /** Calls between two looks at everything. */
-const BATCH_CALLS = 2500;
+const BATCH_CALLS = 10_000;
 
 export interface RunResult {
   readonly calls: number;
@@ -22,8 +23,17 @@ export interface RunResult {
   readonly failure: string | undefined;
 }
 
+/** What a thread is to do. */
+export interface Orders {
+  readonly seed: number;
+  /** Calls to make. */
+  readonly count: number;
+  readonly thread: number;
+  readonly shared: SharedPlaces;
+}
+
 /** Makes so many calls, chosen by the seed. */
-export async function run(seed: number, thread: number, count: number): Promise<RunResult> {
+export async function run({ seed, count, thread, shared }: Orders): Promise<RunResult> {
   const calls = new Calls();
   const world: World = { random: new Random(seed), calls, thread };
   const actors: readonly (readonly [number, Actor])[] = [
@@ -32,6 +42,7 @@ export async function run(seed: number, thread: number, count: number): Promise<
     [25, new HeapActor(world)],
     [25, new RaceActor(world)],
     [0.1, new RecordingActor(world)],
+    [20, new SharedActor(world, shared)],
   ];
   try {
     for (let batch = 1; calls.count < count; batch++) {

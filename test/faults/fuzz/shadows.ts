@@ -20,8 +20,8 @@ const HEAP_BYTES = 2 ** 32;
 /** Most that one call maps: its shadow is eight times that at most. */
 const MOST_MAPPED_BYTES = 2 ** 22;
 const MOST_SHADOWS = 6;
-/** Places for shadow, of this thread: no two shadows share one, so that none is ever taken. */
-const PLACES = 16;
+/** Places for shadow, of this thread (up to four threads end below the layouts' metainfo): no two shadows share one, so that none is ever taken. */
+const PLACES = 8;
 const PLACE_BYTES = 2 ** 37;
 
 interface Subject {
