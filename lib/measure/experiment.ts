@@ -4,6 +4,7 @@
  * Never throws for what the machine refuses or the recording lacks: that is a result, with the samples up to there.
  */
 
+import { setImmediate as eventLoop } from 'node:timers/promises';
 import { LazyShadowError } from '../native/errors.js';
 import type { Layout } from '../shadow/layouts.js';
 import type { Policy } from '../shadow/policies.js';
@@ -60,6 +61,8 @@ export async function runExperiment(options: ExperimentOptions): Promise<PolicyR
       if (reached === mark || done >= 1) continue;
       mark = reached;
       onProgress?.(done);
+      // A built-in workload never waits: without this, the process that measures would not learn that its parent died.
+      await eventLoop();
       const rare = samples.length < SURE_SAMPLES || mark % (SAMPLE_MARKS / SURE_SAMPLES) === 0;
       if (rare || sampling < (performance.now() - startedAt) * MOST_OF_THE_TIME) sample();
     }
