@@ -152,7 +152,7 @@ const ShadowMap::PageStates& ShadowMap::pageStates(uint64_t index, size_t plane,
   return segment->pages[plane];
 }
 
-/// Calls visit(states, count) for the pages of a plane that hold shadow of the range, segment by segment.
+/// Calls visit(states, pages) for the pages of a plane that hold shadow of the range, segment by segment.
 template <typename Visit>
 void ShadowMap::visitStates(size_t region, size_t plane, Range application, const Visit& visit) {
   const Plane& where = design_.regions[region].planes[plane];
@@ -163,8 +163,19 @@ void ShadowMap::visitStates(size_t region, size_t plane, Range application, cons
     if (segment == nullptr) continue;
     const Range window = windowOf(where, index);
     const Range part = window.intersect(pages);
-    visit(segment->pages[plane].data() + ((part.start - window.start) >> pageShift_),
-          part.size >> pageShift_);
+    visit(segment->pages[plane].data() + ((part.start - window.start) >> pageShift_), part);
+  }
+}
+
+/// Calls visit(range) for each run of Touched pages, after making them `next`.
+template <typename Visit>
+void ShadowMap::leaveTouched(uint8_t* states, Range pages, PageState next, const Visit& visit) {
+  const size_t count = pages.size >> pageShift_;
+  for (size_t at = 0; at < count; ++at) {
+    if (states[at] != raw(PageState::Touched)) continue;
+    const size_t begin = at;
+    for (; at < count && states[at] == raw(PageState::Touched); ++at) states[at] = raw(next);
+    visit(Range{pages.start + begin * page_, (at - begin) * page_});
   }
 }
 
@@ -227,16 +238,14 @@ void ShadowMap::clear(size_t span, Range pages) {
   }
 }
 
-void ShadowMap::giveBack(size_t span, Range pages) {
-  if (design_.policy == Policy::Lazy || design_.policy == Policy::Touch) {
-    try {
-      reserved_[span]->decommit(pages);
-      return;
-    } catch (const MemoryError&) {
-      // Still committed, then, and counted; clearing is what is left.
-    }
+bool ShadowMap::decommit(size_t span, Range pages) {
+  if (design_.policy != Policy::Lazy && design_.policy != Policy::Touch) return false;
+  try {
+    reserved_[span]->decommit(pages);
+    return true;
+  } catch (const MemoryError&) {
+    return false;  // still committed, then, and counted; clearing is what is left
   }
-  clear(span, pages);
 }
 
 void ShadowMap::mapShadow(Range application) {
@@ -262,8 +271,9 @@ void ShadowMap::mapShadow(Range application) {
 
   for (size_t plane = 0; plane < kPlanes; ++plane) {
     if (planes[plane].bytesPerGranule == 0) continue;
-    visitStates(region, plane, application, [](uint8_t* states, size_t count) {
+    visitStates(region, plane, application, [this](uint8_t* states, Range pages) {
       // Stored whether it changes or not, which the compiler turns into a few vector instructions.
+      const size_t count = pages.size >> pageShift_;
       for (size_t i = 0; i < count; ++i) states[i] = std::max(states[i], raw(PageState::Mapped));
     });
   }
@@ -305,9 +315,14 @@ void ShadowMap::unmapShadow(Range application) {
           edge == pages.start ? Range::between(edge + page_, pages.end()) : Range::between(pages.start, edge);
     }
     if (pages.empty()) continue;
-    giveBack(plane.span, pages);
-    visitStates(region, index, applicationOf(plane, pages),
-                [](uint8_t* states, size_t count) { std::fill_n(states, count, raw(PageState::Unmapped)); });
+    const bool isGone = decommit(plane.span, pages);
+    visitStates(region, index, applicationOf(plane, pages), [&](uint8_t* states, Range part) {
+      // A page that was never written reads as zeros: writing them would make it resident.
+      if (!isGone) {
+        leaveTouched(states, part, PageState::Unmapped, [&](Range run) { clear(plane.span, run); });
+      }
+      std::fill_n(states, part.size >> pageShift_, raw(PageState::Unmapped));
+    });
   }
 }
 
@@ -364,20 +379,11 @@ void ShadowMap::discard(uint64_t segment, size_t plane, size_t first, size_t cou
   const std::lock_guard<std::mutex> lock(mutex_);
   const PageStates& states = pageStates(segment, plane, first, count);
   const Plane& where = design_.regions[segmentAt(segment)->region].planes[plane];
-  const uintptr_t start = windowOf(where, segment).start;
-  for (size_t at = first; at < first + count; ++at) {
-    if (states[at] != raw(PageState::Touched)) continue;
-    const size_t begin = at;
-    for (; at < first + count && states[at] == raw(PageState::Touched); ++at)
-      states[at] = raw(PageState::Mapped);
-    const Range pages{start + begin * page_, (at - begin) * page_};
+  const Range pages{windowOf(where, segment).start + first * page_, count * page_};
+  leaveTouched(states.data() + first, pages, PageState::Mapped, [&](Range run) {
     // Under lazy the memory stays mapped for the program, so its charge stays too.
-    if (design_.policy == Policy::Touch) {
-      giveBack(where.span, pages);
-    } else {
-      clear(where.span, pages);
-    }
-  }
+    if (design_.policy != Policy::Touch || !decommit(where.span, run)) clear(where.span, run);
+  });
 }
 
 ShadowMap::Window ShadowMap::window(uint64_t segment, size_t plane) const {

@@ -147,14 +147,16 @@ class ShadowMap {
   const PageStates& pageStates(uint64_t index, size_t plane, size_t first, size_t count);
   template <typename Visit>
   void visitStates(size_t region, size_t plane, Range application, const Visit& visit);
+  template <typename Visit>
+  void leaveTouched(uint8_t* states, Range pages, PageState next, const Visit& visit);
 
   void commitSpan(size_t span, Range pages, std::vector<Range>* fresh);
   void mapFixed(size_t span, Range pages, std::vector<Range>* fresh);
   void takeBack(size_t span, const std::vector<Range>& fresh);
   /// Makes what is committed of these pages read as zeros. Never fails.
   void clear(size_t span, Range pages);
-  /// As clear, and gives the pages' charge back under a policy that can.
-  void giveBack(size_t span, Range pages);
+  /// Gives pages and charge back under a policy that can; they read as zeros then. Never throws.
+  bool decommit(size_t span, Range pages);
 
   const uint64_t id_;
   const size_t page_ = os::geometry().pageSize;

@@ -2,6 +2,7 @@
  * What Linux says of a process, read independently of the addon: tests compare the two.
  */
 import { readFileSync } from 'node:fs';
+import { firstMapping } from '../../lib/native/system.js';
 
 export const linux = process.platform === 'linux';
 export const windows = process.platform === 'win32';
@@ -45,6 +46,11 @@ export function chargedBytes(start: number, sizeBytes: number, from = mappings()
 export function status(field: string, pid: number | 'self' = 'self'): number {
   const line = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
   return Number(line?.[1]) * 1024;
+}
+
+/** Whether anything is mapped in a range: what /proc says where it is, else what the addon does. */
+export function isAnythingAt(start: number, sizeBytes: number): boolean {
+  return linux ? usageOf(start, sizeBytes).mappedBytes > 0 : firstMapping(start, sizeBytes) !== null;
 }
 
 /** What the kernel says of [start, start + sizeBytes), where whole mappings begin and end. */
