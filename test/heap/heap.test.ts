@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { FlagNoPointers, FlagNoZero, Heap } from '../../lib/heap/heap.js';
 import type { HeapOptions } from '../../lib/heap/mallocinit.js';
 import { sizeClasses, sizeToClass } from '../../lib/heap/msize.js';
+import { Reservation } from '../../lib/native/reservation.js';
 import { codeOf } from '../support/heap.js';
 
 const heaps: Heap[] = [];
@@ -255,6 +256,15 @@ describe('a heap', () => {
     b.free(address);
     a.verify();
     b.verify();
+  });
+
+  it('that is reserved whole looks for room right above its hint before it goes anywhere', () => {
+    const hint = 0x00d0_0000_0000;
+    const obstacle = Reservation.reserve(2 ** 20, { address: hint + 2 ** 25, exact: true });
+    const heap = newHeap({ platform: 'win32', maxMemBytes: 2 ** 26, hint });
+    obstacle.release();
+    expect(heap.arenaStart).toBeGreaterThan(hint + 2 ** 26);
+    expect(heap.arenaStart).toBeLessThan(hint + 2 ** 28);
   });
 
   it.each([
