@@ -54,10 +54,6 @@ constexpr uint8_t raw(PageState state) {
   return static_cast<uint8_t>(state);
 }
 
-void forget(uint8_t* states, size_t count) {
-  std::fill_n(states, count, raw(PageState::Unmapped));
-}
-
 std::vector<os::Usage> usagesOf(const std::vector<Range>& ranges) {
   std::vector<os::Usage> usages;
   const os::Status status = os::query(ranges, &usages);
@@ -126,7 +122,11 @@ ShadowMap::~ShadowMap() {
     mapped_.partsIn(design_.regions[region].application, &mapped);
     for (size_t plane = 0; plane < kPlanes; ++plane) {
       if (design_.regions[region].planes[plane].bytesPerGranule == 0) continue;
-      for (const Range range : mapped) visitStates(region, plane, range, forget);
+      for (const Range range : mapped) {
+        visitStates(region, plane, range, [this](uint8_t* states, Range pages) {
+          std::fill_n(states, pages.size >> pageShift_, raw(PageState::Unmapped));
+        });
+      }
     }
   }
   for (const RangeSet& pieces : fixed_) {
@@ -195,7 +195,7 @@ const ShadowMap::PageStates& ShadowMap::pageStates(uint64_t index, size_t plane,
   return segment->pages[plane];
 }
 
-/// Calls visit(states, count) for the pages of a plane that hold shadow of the range, segment by segment.
+/// Calls visit(states, pages) for the pages of a plane that hold shadow of the range, segment by segment.
 template <typename Visit>
 void ShadowMap::visitStates(size_t region, size_t plane, Range application, const Visit& visit) {
   const Plane& where = design_.regions[region].planes[plane];
@@ -206,8 +206,19 @@ void ShadowMap::visitStates(size_t region, size_t plane, Range application, cons
     if (segment == nullptr) continue;
     const Range window = windowOf(where, index);
     const Range part = window.intersect(pages);
-    visit(segment->pages[plane].data() + ((part.start - window.start) >> pageShift_),
-          part.size >> pageShift_);
+    visit(segment->pages[plane].data() + ((part.start - window.start) >> pageShift_), part);
+  }
+}
+
+/// Calls visit(range) for each run of Touched pages, after making them `next`.
+template <typename Visit>
+void ShadowMap::leaveTouched(uint8_t* states, Range pages, PageState next, const Visit& visit) {
+  const size_t count = pages.size >> pageShift_;
+  for (size_t at = 0; at < count; ++at) {
+    if (states[at] != raw(PageState::Touched)) continue;
+    const size_t begin = at;
+    for (; at < count && states[at] == raw(PageState::Touched); ++at) states[at] = raw(next);
+    visit(Range{pages.start + begin * page_, (at - begin) * page_});
   }
 }
 
@@ -261,10 +272,11 @@ void ShadowMap::clear(size_t span, Range pages) {
   for (const Range part : parts) makeZero(part);
 }
 
-void ShadowMap::giveBack(size_t span, Range pages, size_t own) {
+bool ShadowMap::giveBack(size_t span, Range pages, size_t own) {
   const bool canGive = design_.policy == Policy::Lazy || design_.policy == Policy::Touch;
-  if (canGive && viewers_ == own) return reserved_[span]->forget(pages);
-  clear(span, pages);
+  if (!canGive || viewers_ != own) return false;
+  reserved_[span]->forget(pages);
+  return true;
 }
 
 void ShadowMap::mapShadow(Range application) {
@@ -290,8 +302,9 @@ void ShadowMap::mapShadow(Range application) {
 
   for (size_t plane = 0; plane < kPlanes; ++plane) {
     if (planes[plane].bytesPerGranule == 0) continue;
-    visitStates(region, plane, application, [](uint8_t* states, size_t count) {
+    visitStates(region, plane, application, [this](uint8_t* states, Range pages) {
       // Stored whether it changes or not, which the compiler turns into a few vector instructions.
+      const size_t count = pages.size >> pageShift_;
       for (size_t i = 0; i < count; ++i) states[i] = std::max(states[i], raw(PageState::Mapped));
     });
   }
@@ -333,8 +346,14 @@ void ShadowMap::unmapShadow(Range application, size_t own) {
           edge == pages.start ? Range::between(edge + page_, pages.end()) : Range::between(pages.start, edge);
     }
     if (pages.empty()) continue;
-    giveBack(plane.span, pages, own);
-    visitStates(region, index, applicationOf(plane, pages), forget);
+    const bool isGone = giveBack(plane.span, pages, own);
+    visitStates(region, index, applicationOf(plane, pages), [&](uint8_t* states, Range part) {
+      // A page that was never written reads as zeros: writing them would make it resident.
+      if (!isGone) {
+        leaveTouched(states, part, PageState::Unmapped, [&](Range run) { clear(plane.span, run); });
+      }
+      std::fill_n(states, part.size >> pageShift_, raw(PageState::Unmapped));
+    });
   }
 }
 
@@ -391,20 +410,11 @@ void ShadowMap::discard(uint64_t segment, size_t plane, size_t first, size_t cou
   const std::lock_guard<std::mutex> lock(mutex_);
   const PageStates& states = pageStates(segment, plane, first, count);
   const Plane& where = design_.regions[segmentAt(segment)->region].planes[plane];
-  const uintptr_t start = windowOf(where, segment).start;
-  for (size_t at = first; at < first + count; ++at) {
-    if (states[at] != raw(PageState::Touched)) continue;
-    const size_t begin = at;
-    for (; at < first + count && states[at] == raw(PageState::Touched); ++at)
-      states[at] = raw(PageState::Mapped);
-    const Range pages{start + begin * page_, (at - begin) * page_};
+  const Range pages{windowOf(where, segment).start + first * page_, count * page_};
+  leaveTouched(states.data() + first, pages, PageState::Mapped, [&](Range run) {
     // Under lazy the memory stays mapped for the program, so its charge stays too.
-    if (design_.policy == Policy::Touch) {
-      giveBack(where.span, pages, own);
-    } else {
-      clear(where.span, pages);
-    }
-  }
+    if (design_.policy != Policy::Touch || !giveBack(where.span, run, own)) clear(where.span, run);
+  });
 }
 
 ShadowMap::Window ShadowMap::window(uint64_t segment, size_t plane) const {

@@ -181,14 +181,17 @@ class ShadowMap {
   const PageStates& pageStates(uint64_t index, size_t plane, size_t first, size_t count);
   template <typename Visit>
   void visitStates(size_t region, size_t plane, Range application, const Visit& visit);
+  template <typename Visit>
+  void leaveTouched(uint8_t* states, Range pages, PageState next, const Visit& visit);
 
   void commitSpan(size_t span, Range pages, std::vector<Range>* fresh);
   void mapFixed(size_t span, Range pages, std::vector<Range>* fresh);
   void takeBack(size_t span, const std::vector<Range>& fresh);
   /// Makes what is committed of these pages read as zeros. Never fails.
   void clear(size_t span, Range pages);
-  /// As clear, and gives the pages' charge back under a policy that can, if nobody else may write to them.
-  void giveBack(size_t span, Range pages, size_t own);
+  /// Gives pages and charge back under a policy that can, if nobody else may write to them; whether it did.
+  /// They read as zeros then.
+  bool giveBack(size_t span, Range pages, size_t own);
 
   const uint64_t id_;
   std::atomic<bool> claimed_{false};

@@ -259,6 +259,15 @@ describe('a heap', () => {
     b.verify();
   });
 
+  it('that is reserved whole looks for room right above its hint before it goes anywhere', () => {
+    const hint = 0x00d0_0000_0000;
+    const obstacle = Reservation.reserve(2 ** 20, { address: hint + 2 ** 25, exact: true });
+    const heap = newHeap({ platform: 'win32', maxMemBytes: 2 ** 26, hint });
+    obstacle.release();
+    expect(heap.arenaStart).toBeGreaterThan(hint + 2 ** 26);
+    expect(heap.arenaStart).toBeLessThan(hint + 2 ** 28);
+  });
+
   it.each([
     { pageShift: 14 },
     { form: '16-bit' },

@@ -2,6 +2,7 @@
  * What Linux says of a process, read independently of the addon: tests compare the two.
  */
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { firstMapping } from '../../lib/native/system.js';
 
 export const linux = process.platform === 'linux';
 export const windows = process.platform === 'win32';
@@ -49,6 +50,11 @@ export function chargedBytes(
 export function status(field: string, pid: number | 'self' = 'self'): number {
   const line = new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
   return Number(line?.[1]) * 1024;
+}
+
+/** Whether anything is mapped in a range: what /proc says where it is, else what the addon does. */
+export function isAnythingAt(start: number, sizeBytes: number): boolean {
+  return linux ? usageOf(start, sizeBytes).mappedBytes > 0 : firstMapping(start, sizeBytes) !== null;
 }
 
 /** What the kernel says of [start, start + sizeBytes), where whole mappings begin and end. */
