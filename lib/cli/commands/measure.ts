@@ -10,6 +10,7 @@ import type { PolicyResult } from '../../measure/experiment.js';
 import { type MeasureOptions, type MeasureResult, measure } from '../../measure/measure.js';
 import type { Sample } from '../../measure/sample.js';
 import { DEFAULT_LAYOUT, LAYOUT_NAMES } from '../../shadow/layouts.js';
+import { printable } from '../../native/printable.js';
 import { POLICIES, type Policy } from '../../shadow/policies.js';
 import { humanBytes, parseList, parseSize } from '../options.js';
 import { plainTable } from '../table.js';
@@ -98,7 +99,7 @@ const HEAD = [
 /** The result as text for a terminal, with a newline at the end. */
 export function formatResult(result: MeasureResult): string {
   const heap = Math.max(...result.policies.map(({ final }) => final.heapBytes));
-  const subject = result.trace === null ? `${result.workload} workload` : basename(result.trace);
+  const subject = result.trace === null ? `${result.workload} workload` : printable(basename(result.trace));
   const rows = result.policies.map(({ policy, ok, final }) => [
     ok ? policy : `${policy} (failed)`,
     humanBytes(final.reservedBytes),
