@@ -19,6 +19,8 @@ const HEAP = 0xc0_0000_0000;
 /** Where programs access most: a few granules on two sides of the border of a segment. */
 const AREA = HEAP + 2 ** 28 - 256;
 const AREA_BYTES = 512;
+/** All of it may be accessed at once, and its shadow is four times that. */
+const HEAP_BYTES = 2 ** 28 + 2 ** 20;
 const MOST_GOROUTINES = 40;
 /** Calls that one detector gets. */
 const MOST_CALLS = 4000;
@@ -92,7 +94,7 @@ export class RaceActor implements Actor {
     const multiplier = random.pick([2, 4]);
     const layout = {
       name: 'race',
-      application: [{ name: 'heap', start: HEAP, end: HEAP + 2 ** 30 }],
+      application: [{ name: 'heap', start: HEAP, end: HEAP + HEAP_BYTES }],
       shadow: { base: start - multiplier * HEAP, multiplier },
       metainfo: { base: start + 2 ** 38 - HEAP / 2 },
     };
