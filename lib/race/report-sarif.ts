@@ -10,9 +10,13 @@ const RULE_ID = 'data-race';
 
 /** The reports of one recording or run. */
 export interface SarifRun {
+  /** Of the recording. */
   readonly name: string;
+  /** In the order in which they were found. */
   readonly reports: readonly RaceReport[];
+  /** How a pc becomes frames. */
   readonly symbolize: Symbolize;
+  /** Cut off the front of every file. */
   readonly stripPathPrefix?: string;
 }
 
