@@ -104,7 +104,8 @@ function location({ function: name, file, line }: JsonFrame, text?: string): obj
 
 /** A file as a URI. Recordings write Go's own sources as $GOROOT/…, which SARIF has a word for. */
 function artifact(file: string): object {
-  const path = file.replaceAll('\\', '/');
+  // Half of a surrogate pair has no encoding: encodeURIComponent throws.
+  const path = file.replaceAll('\\', '/').replace(/\p{Cs}/gu, '\ufffd');
   const encoded = path.split('/').map(encodeURIComponent).join('/');
   const base = /^%24([A-Za-z_]+)\/(.*)$/.exec(encoded);
   if (base !== null) return { uri: base[2], uriBaseId: base[1] };
