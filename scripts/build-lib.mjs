@@ -19,6 +19,15 @@ for (const [kind, type] of [
   writeFileSync(`${root}/dist/${kind}/package.json`, `${JSON.stringify({ type })}\n`);
 }
 chmodSync(`${root}/dist/esm/cli/main.js`, 0o755);
+// The command line is an ES module, as most of its packages are; by require it is loaded when it is run.
+writeFileSync(
+  `${root}/dist/cjs/cli.js`,
+  "exports.run = async (args) => (await import('../esm/cli/main.js')).run(args);\n",
+);
+writeFileSync(
+  `${root}/dist/cjs/cli.d.ts`,
+  '/** Runs one command; returns the exit code. */\nexport declare function run(args: readonly string[]): Promise<number>;\n',
+);
 await bundlePlottingLibrary(`${root}/dist/esm/report`);
 
 /** What tsc -p does, with the constants inlined. Ends the process at the first error. */

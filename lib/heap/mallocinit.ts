@@ -26,10 +26,13 @@ import type { HeapParts } from './verify.js';
 
 /** A program's data and bss, whose shadow raceinit maps. */
 export interface DataSegment {
+  /** First address of it. */
   readonly noptrdata: number;
+  /** First address behind it. */
   readonly enoptrbss: number;
 }
 
+/** What a heap is made of; all of it has a default. */
 export interface HeapOptions {
   /** The race runtime to tell; none if left out. */
   readonly race?: RaceHooks;

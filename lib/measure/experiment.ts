@@ -14,12 +14,22 @@ import { type AddressMap, addressMap } from './map.js';
 import { type Sample, takeSample } from './sample.js';
 import type { Workload } from './workload.js';
 
+/** Why a policy came to nothing. */
+export interface Failure {
+  /** A word to compare. */
+  readonly code: string;
+  /** A sentence for a person. */
+  readonly message: string;
+}
+
 /** What came of one policy. */
 export interface PolicyResult {
+  /** The policy. */
   readonly policy: Policy;
   /** Whether the workload ran to its end. */
   readonly ok: boolean;
-  readonly error: { readonly code: string; readonly message: string } | null;
+  /** Why it did not; null if it did. `code` is a LazyShadowError's, or that of a lost process, ERR_PROCESS_LOST. */
+  readonly error: Failure | null;
   /** In the order they were taken; the last is `final`. */
   readonly samples: readonly Sample[];
   /** The state at the end, or where the policy failed. */

@@ -49,8 +49,11 @@ export interface MeasureResult {
   readonly trace: string | null;
   /** `trace`, or the name of the built-in workload. */
   readonly workload: string;
+  /** Name of the layout. */
   readonly layout: string;
+  /** Of the machine that it was measured on. */
   readonly pageSizeBytes: number;
+  /** In the order in which they were asked for. */
   readonly policies: readonly PolicyResult[];
 }
 

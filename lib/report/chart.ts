@@ -21,8 +21,6 @@ export interface Chart {
   readonly title: string;
   /** What it shows, in sentences, for who cannot see it. */
   readonly description: string;
-  /** What who sees it should be told besides. */
-  readonly note: string;
   readonly width: number;
   readonly height: number;
   /** An `<svg>` element whose colours are the variables of theme.ts. */
@@ -79,11 +77,10 @@ export const BYTES_AXIS = {
 export interface Words {
   readonly title: string;
   readonly description: string;
-  readonly note?: string;
 }
 
 /** Draws. Text from recordings never comes here: ECharts escapes text, but no attributes. */
-export function drawn({ title, description, note = '' }: Words, height: number, option: ChartOption): Chart {
+export function drawn({ title, description }: Words, height: number, option: ChartOption): Chart {
   const chart = init(null, null, { renderer: 'svg', ssr: true, width: CHART_WIDTH, height });
   try {
     chart.setOption({ animation: false, textStyle: { fontFamily: FONT }, ...option });
@@ -92,7 +89,7 @@ export function drawn({ title, description, note = '' }: Words, height: number, 
       '<svg ',
       `<svg role="img" aria-label="${escaped(`${title}. ${description}`)}" `,
     );
-    return { title, description, note, width: CHART_WIDTH, height, svg: named };
+    return { title, description, width: CHART_WIDTH, height, svg: named };
   } finally {
     // It would keep the process alive.
     chart.dispose();

@@ -157,7 +157,6 @@ function memorySection({ policies }: MeasureResult, summary: readonly Chart[]): 
 function timeSection({ overTime }: Charts): Html {
   return html`<section id="time">
     <h2>Over time</h2>
-    <p>The axis of sizes is logarithmic: from one line to the next is 32 times as much.</p>
     <div class="charts">${overTime.map(figure)}</div>
   </section>`;
 }
@@ -174,8 +173,8 @@ function mapSection(maps: readonly Chart[]): Html {
   </section>`;
 }
 
-function figure({ svg, note }: Chart): Html {
-  return html`<figure>${new Html(svg)}${note === '' ? '' : html`<figcaption>${note}</figcaption>`}</figure>`;
+function figure({ svg }: Chart): Html {
+  return html`<figure>${new Html(svg)}</figure>`;
 }
 
 function recordingSection({ summary }: RecordingReport): Html {

@@ -15,8 +15,7 @@ h5{color:var(--muted);font-weight:500}
 a{color:var(--lazy)}
 nav ul{display:flex;flex-wrap:wrap;gap:.25rem 1.25rem;list-style:none;margin:.75rem 0;padding:0}
 code,.stack,.where{font-family:${MONOSPACE};font-size:.9em}
-.note,.where,figcaption{color:var(--muted)}
-.skip{position:absolute;left:-100vw}
+.note,.where,.skip{position:absolute;left:-100vw}
 .skip:focus{left:1rem;top:0;background:var(--background);padding:.5rem}
 :focus-visible{outline:3px solid var(--lazy);outline-offset:2px}
 .scroll{overflow-x:auto;border:1px solid var(--grid);border-radius:.5rem}
@@ -29,7 +28,6 @@ thead th{color:var(--muted);font-weight:500}
 .charts{margin-top:1.25rem;display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,23rem),1fr));gap:1.5rem 2rem}
 figure{margin:0;min-width:0}
 figure svg{width:100%;height:auto;display:block;max-width:30rem}
-figcaption{font-size:.88rem;margin-top:.25rem;max-width:30rem}
 .error{border-left:4px solid var(--alert);padding:.25rem .75rem;background:var(--panel);overflow-wrap:anywhere}
 .race{border:1px solid var(--grid);border-radius:.5rem;margin:.5rem 0;padding:0 .9rem}
 .race[open]{padding-bottom:.75rem}

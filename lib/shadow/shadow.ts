@@ -59,11 +59,13 @@ export interface ShadowStats extends MemoryStats {
 
 /** One stretch of addresses that a shadow lies in. */
 export interface ShadowSpan {
+  /** What lies in it. */
   readonly plane: 'shadow' | 'metainfo';
   /** Where the layout wants it. */
   readonly wantedAddress: number;
   /** Where it is. */
   readonly address: number;
+  /** Its length. */
   readonly sizeBytes: number;
 }
 
@@ -123,7 +125,9 @@ export class Shadow {
     };
   }
 
+  /** Where the shadow of what lies. */
   readonly layout: Layout;
+  /** When it is mapped. */
   readonly policy: Policy;
   /** Where the shadow lies. */
   readonly spans: readonly ShadowSpan[];

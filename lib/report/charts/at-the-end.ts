@@ -9,7 +9,7 @@ import { humanBytes, LOG_BASE, logExtent } from '../bytes.js';
 import { BYTES_AXIS, type Chart, drawn, FONT_SIZE, titled } from '../chart.js';
 import { colour, FONT } from '../theme.js';
 
-const HEIGHT = 250;
+const HEIGHT = 260;
 const TITLE = 'Committed for each byte that is resident';
 /** Side of a mark. */
 const MARK = 13;

@@ -25,6 +25,8 @@ interface AxisScale {
 }
 
 export interface LinesOptions extends Words {
+  /** A line below the title. */
+  readonly note?: string;
   /** Whose chart it is, if it is one policy's. */
   readonly policy?: Policy;
   readonly lines: readonly Line[];
@@ -34,8 +36,8 @@ export interface LinesOptions extends Words {
     { readonly min: number; readonly max: number } | { readonly max: number; readonly step: number };
 }
 
-const HEIGHT = 250;
-const GRID = { left: 56, right: 142, top: 30, bottom: 26 } as const;
+const HEIGHT = 260;
+const GRID = { left: 56, right: 142, top: 46, bottom: 26 } as const;
 /** Between two labels. */
 const LABEL_LEADING = FONT_SIZE + 3;
 
@@ -48,7 +50,7 @@ const STROKES = {
 } satisfies Record<Line['stroke'], LineSeriesOption['lineStyle']>;
 
 /** Draws lines. */
-export function lineChart({ policy, lines, x, y, ...words }: LinesOptions): Chart {
+export function lineChart({ policy, note = '', lines, x, y, ...words }: LinesOptions): Chart {
   const log = 'min' in y;
   const shown = lines.map((line) => ({
     ...line,
@@ -60,7 +62,7 @@ export function lineChart({ policy, lines, x, y, ...words }: LinesOptions): Char
     log ? (value) => Math.log(value / y.min) / Math.log(y.max / y.min) : (value) => value / y.max,
   );
   return drawn(words, HEIGHT, {
-    title: titled(words.title, policy && { policy }),
+    title: titled(words.title, { note, ...(policy && { policy }) }),
     grid: { ...GRID, outerBoundsMode: 'none' },
     xAxis: {
       ...AXIS,

@@ -35,6 +35,7 @@ function panel({ policy, ok, samples, final }: PolicyResult, y: ReturnType<typeo
   return lineChart({
     title: `Shadow over time: ${policy}${ok ? '' : ' (failed)'}`,
     policy,
+    note: 'logarithmic: each line is 32 times the one below',
     description: `After ${x.format(final.atMs)} ${reserved} of shadow are reserved, ${committed} committed, ${resident} resident.`,
     x,
     y,
