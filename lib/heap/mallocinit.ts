@@ -115,6 +115,8 @@ function checkedOptions(options: HeapOptions, seams: HeapSeams) {
   const race = options.race ?? race0;
   const { dataSegment } = options;
   if (dataSegment !== undefined) {
+    if (typeof dataSegment !== 'object' || dataSegment === null)
+      throw invalid('dataSegment must be an object.');
     const from = wholeNumber('Heap', 'noptrdata', dataSegment.noptrdata);
     const to = wholeNumber('Heap', 'enoptrbss', dataSegment.enoptrbss);
     if (from >= to) throw invalid('dataSegment must end after it begins.');

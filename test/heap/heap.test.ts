@@ -281,6 +281,8 @@ describe('a heap', () => {
     { hint: 65_536, maxMemBytes: 2 ** 20 }, // which Linux would give, but with no room below
     { window32: 1 },
     { dataSegment: { noptrdata: 8192, enoptrbss: 8192 } },
+    { dataSegment: null },
+    { dataSegment: 8192 },
   ])('refuses the options %j', (options) => {
     expect(codeOf(() => newHeap(options as HeapOptions))).toBe('ERR_INVALID_ARGUMENT');
   });
