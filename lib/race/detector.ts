@@ -21,10 +21,7 @@ import { SyncObjects } from './sync.js';
 import { checkRange, Windows } from './window.js';
 
 export interface DetectorOptions {
-  /** Where cells are kept. */
   readonly shadow: ShadowMemory;
-  /** Where sync objects are kept. Default: the shadow too. */
-  readonly metainfo?: ShadowMemory;
   /** Entries of each goroutine's history: a power of two. */
   readonly historyEntries: number;
   readonly onSighting: OnSighting;
@@ -37,8 +34,6 @@ export class Detector {
   readonly history: History;
   readonly stacks: Stacks;
   readonly windows: Windows;
-  /** The windows of the sync objects: the same, unless they are kept elsewhere. */
-  readonly #metainfo: Windows;
   readonly clocks = new Clocks();
   readonly spill: Spill;
   readonly objects: SyncObjects;
@@ -48,13 +43,7 @@ export class Detector {
   readonly #order: Order;
   readonly #clearing: Clearing;
 
-  constructor({
-    shadow,
-    metainfo = shadow,
-    historyEntries,
-    onSighting,
-    markStacks = () => {},
-  }: DetectorOptions) {
+  constructor({ shadow, historyEntries, onSighting, markStacks = () => {} }: DetectorOptions) {
     const leaks = new Leaks();
     this.goroutines = new Goroutines(this.clocks);
     this.history = new History(historyEntries);
@@ -65,9 +54,8 @@ export class Detector {
       markStacks(mark);
     });
     this.windows = new Windows(shadow);
-    this.#metainfo = metainfo === shadow ? this.windows : new Windows(metainfo);
     this.spill = new Spill(this.windows, shadow.wordsPerGranule, shadow.pageShift);
-    this.objects = new SyncObjects(metainfo, this.#metainfo, this.clocks);
+    this.objects = new SyncObjects(shadow, this.windows, this.clocks);
     this.#order = new Order(this.clocks, this.goroutines, this.objects, this.history, leaks);
     const { windows, goroutines, clocks, history, spill, stacks } = this;
     const recording = new Recording({
@@ -225,7 +213,6 @@ export class Detector {
     checkRange('MapShadow', address, sizeBytes);
     if (sizeBytes === 0) return;
     this.windows.map(address, sizeBytes);
-    if (this.#metainfo !== this.windows) this.#metainfo.map(address, sizeBytes);
     this.objects.adopt();
     this.accesses.leaveWindow();
   }
@@ -234,7 +221,6 @@ export class Detector {
   unmapShadow(address: number, sizeBytes: number): void {
     this.objects.drop(address, sizeBytes);
     this.windows.unmap(address, sizeBytes);
-    if (this.#metainfo !== this.windows) this.#metainfo.unmap(address, sizeBytes);
     this.accesses.leaveWindow();
   }
 
@@ -243,22 +229,12 @@ export class Detector {
    * @param goroutine who allocates, 0 if that is not known
    */
   malloc(address: number, sizeBytes: number, goroutine = 0): void {
-    this.allocated(address, sizeBytes, goroutine);
-    this.clear(address, sizeBytes);
-  }
-
-  /** The part of malloc that is for reports: who allocated the block, and where. */
-  allocated(address: number, sizeBytes: number, goroutine: number): void {
     checkRange('Malloc', address, sizeBytes);
     if (sizeBytes === 0) return;
     const slot = this.goroutines.slots[goroutine] ?? -1;
     if (slot >= 0) this.allocations.add(address, sizeBytes, goroutine, this.#stack(slot));
     else this.allocations.add(address, sizeBytes, 0, EMPTY_STACK);
-  }
-
-  /** The part of malloc that is for the cells. */
-  clear(address: number, sizeBytes: number): void {
-    if (sizeBytes > 0) this.#clearing.clear(address, sizeBytes);
+    this.#clearing.clear(address, sizeBytes);
   }
 
   /** The sync objects of [address, address + sizeBytes) are forgotten. */

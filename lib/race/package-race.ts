@@ -14,7 +14,6 @@ import { Detector } from './detector.js';
 import { DEFAULT_GORACE, type GoraceOptions, historyEntries } from './gorace.js';
 import { RaceLog } from './race-log.js';
 import type { RaceReport } from './report.js';
-import { GoSuppression } from './suppression.js';
 import { ADDRESS_LIMIT } from './window.js';
 
 /** What a race runtime is made of. */
@@ -53,8 +52,7 @@ export class Race {
     const { shadow, gorace = DEFAULT_GORACE, onReport = () => {} } = options;
     const windows = claimWindows('new Race', shadow);
     this.#shadow = shadow;
-    const suppression = new GoSuppression(gorace);
-    this.#log = new RaceLog({ suppression, ranges: shadow.layout.application, onReport });
+    this.#log = new RaceLog({ gorace, ranges: shadow.layout.application, onReport });
     this.#detector = new Detector({
       shadow: windows,
       historyEntries: historyEntries(gorace.historySize),

@@ -1,16 +1,17 @@
 /**
  * From a sighting (two cells that race) to a report: which bytes, whose stacks, and whether it was told before.
  *
- * Which sightings are reported suppression.ts decides. The racy bytes are kept for all of them, reported or not.
+ * Suppression is Go's: one report for each address and one for each pair of stacks, in either order. The
+ * racy bytes are kept for all sightings, reported or not.
  */
 import { BYTES, byteCount, cellSlot, firstByte, PLAIN, WRITE } from './cell.js';
 import type { Detector } from './detector.js';
 import type { RaceSighting } from './record.js';
+import type { GoraceOptions } from './gorace.js';
 import { type GoroutineInfo, POSITION, STATE_SHIFT } from './goroutine.js';
 import { RacyBytes } from './racy-bytes.js';
 import type { RaceLocation, RaceReport, ReportedAccess } from './report.js';
 import { EMPTY_STACK } from './stack.js';
-import type { Suppression } from './suppression.js';
 
 /** An address range with a name: the layout's data and heap. */
 export interface NamedRange {
@@ -20,7 +21,7 @@ export interface NamedRange {
 }
 
 export interface RaceLogOptions {
-  readonly suppression: Suppression;
+  readonly gorace: GoraceOptions;
   /** Names for the ranges of application memory. */
   readonly ranges: readonly NamedRange[];
   readonly onReport: (report: RaceReport) => void;
@@ -35,11 +36,19 @@ export interface RaceLogOptions {
 /** The main goroutine's number where goroutines are numbered as in Go. */
 const GO_MAIN_NUMBER = 1;
 
+/** Stack numbers are below this, so that a pair of them is one number. */
+const STACK_LIMIT = 2 ** 26;
+
 export class RaceLog {
   readonly bytes = new RacyBytes();
   /** Reports made. */
   reportCount = 0;
   readonly #options: RaceLogOptions;
+  /** Addresses of granules to the bytes that reports were about. */
+  readonly #reported = new RacyBytes();
+  /** Pairs of stacks that were reported, and the stacks in them. */
+  readonly #pairs = new Set<number>();
+  readonly #stacks = new Set<number>();
   /** Stacks of the sighting in hand. */
   #current = EMPTY_STACK;
 
@@ -49,7 +58,7 @@ export class RaceLog {
 
   /** Calls `mark` with every stack that the log refers to. */
   markStacks(mark: (stack: number) => void): void {
-    this.#options.suppression.markStacks(mark);
+    for (const stack of this.#stacks) mark(stack);
     mark(this.#current);
   }
 
@@ -59,20 +68,24 @@ export class RaceLog {
     const overlap = word & oldWord & BYTES;
     this.bytes.add(granule, overlap);
 
-    const { suppression } = this.#options;
+    const { gorace } = this.#options;
     const slot = cellSlot(oldWord);
     const now = detector.goroutines.state[(slot << STATE_SHIFT) + POSITION] as number;
     const past = detector.history.find(slot, oldPosition, overlap, now);
     const oldBytes = past?.bytes ?? oldWord & BYTES;
     const touched = span(word & BYTES) | span(oldBytes);
-    if (suppression.hidesAddress(granule, touched)) return;
+    if (gorace.suppressEqualAddresses && this.#reported.overlaps(granule, touched)) return;
 
     const { stacks } = detector;
     const current = stacks.push(sighting.stack, sighting.pcLow, sighting.pcHigh);
     this.#current = current;
     const previous = past === undefined ? EMPTY_STACK : stacks.push(past.stack, past.pcLow, past.pcHigh);
-    if (!suppression.tells(granule, touched, current, previous)) return;
+    const pair = Math.min(current, previous) * STACK_LIMIT + Math.max(current, previous);
+    if (gorace.suppressEqualStacks && this.#pairs.has(pair)) return;
 
+    this.#reported.add(granule, touched);
+    this.#pairs.add(pair);
+    this.#stacks.add(current).add(previous);
     this.reportCount++;
     const access = (cell: number, bytes: number, who: GoroutineInfo, stack: number): ReportedAccess => ({
       kind: (cell & WRITE) === 0 ? 'read' : 'write',

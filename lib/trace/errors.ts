@@ -44,23 +44,3 @@ function errnoOf(error: unknown): number | undefined {
   if (!(error instanceof Error) || !('errno' in error) || typeof error.errno !== 'number') return undefined;
   return -error.errno;
 }
-
-/** An error of the detector as one that says at which event of which recording. */
-export function located(error: unknown, name: string, event: number): unknown {
-  const place = `${printable(name)}: event ${event}`;
-  if (error instanceof RangeError) {
-    // V8's word for what no array or map can hold.
-    const what = `the program uses more than this Node can keep track of (${error.message})`;
-    return new LazyShadowError('ERR_OUT_OF_MEMORY', `${place}: ${what}. Record less of it.`, {
-      verb: 'replayTrace',
-      cause: error,
-    });
-  }
-  if (!(error instanceof LazyShadowError)) return error;
-  if (error.code === 'ERR_INVALID_USE' || error.code === 'ERR_OUT_OF_RANGE') {
-    return badTrace(name, `event ${event}`, error.message.replace(/\.$/, ''), { cause: error });
-  }
-  const { code, verb, address, sizeBytes, osCode } = error;
-  const details = { verb, address, sizeBytes, osCode, cause: error };
-  return new LazyShadowError(code, `${place}: ${error.message}`, details);
-}

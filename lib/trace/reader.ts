@@ -41,7 +41,7 @@ export interface EventBatch {
 }
 
 /** Events in a batch: 2 MiB, which a core's second-level cache holds. */
-export const BATCH_EVENTS = 64 * 1024;
+const BATCH_EVENTS = 64 * 1024;
 const SYMBOL_CHUNK_BYTES = 256 * 1024;
 
 /** A recording that is open, read once from its beginning to its end. */
@@ -87,19 +87,17 @@ export class TraceReader {
 
   /**
    * The events, in order, in batches of up to 65 536. May be asked for once.
-   * @param room gives the memory for the next batch, 8 words for each of 65 536 events or as many as there are, such as
-   * memory that is shared with other threads. Without it batches are in memory of the reader's, or where they lie already.
    * @throws LazyShadowError ERR_BAD_TRACE: the first event that is wrong, or an end before the last; the batches
    * before it were given. ERR_INVALID_USE: asked for a second time, or closed.
    */
-  async *batches(room?: () => Promise<Int32Array>): AsyncIterableIterator<EventBatch> {
+  async *batches(): AsyncIterableIterator<EventBatch> {
     if (this.#state !== 'at events') throw this.#misuse('batches are read once, from an open reader');
     this.#state = 'in events';
     const { eventCount } = this.header;
     const validator = new EventValidator();
     for (let firstEvent = 0; firstEvent < eventCount; firstEvent += BATCH_EVENTS) {
       const count = Math.min(eventCount - firstEvent, BATCH_EVENTS);
-      const words = await this.#nextWords(firstEvent, count, await room?.());
+      const words = await this.#nextWords(firstEvent, count);
       const wrong = validator.check(words, count);
       if (wrong >= 0)
         throw badTrace(this.name, `event ${firstEvent + wrong}`, validator.explain(words, wrong));
@@ -134,14 +132,15 @@ export class TraceReader {
     await this.#source.close();
   }
 
-  /** The next `count` events: in `room` if given, in place if the source has them aligned in memory, else in a buffer of this reader. */
-  async #nextWords(firstEvent: number, count: number, room?: Int32Array): Promise<Int32Array> {
+  /** The next `count` events, in place if the source has them aligned in memory, else in a buffer of this reader. */
+  async #nextWords(firstEvent: number, count: number): Promise<Int32Array> {
     const byteLength = count * EVENT_BYTES;
-    const inPlace = room === undefined ? this.#source.view(byteLength) : undefined;
+    const inPlace = this.#source.view(byteLength);
     if (inPlace !== undefined && inPlace.byteOffset % Int32Array.BYTES_PER_ELEMENT === 0)
       return new Int32Array(inPlace.buffer, inPlace.byteOffset, count * EVENT_WORDS);
-    const words = (room ?? this.#ownRoom()).subarray(0, count * EVENT_WORDS);
-    const target = new Uint8Array(words.buffer, words.byteOffset, byteLength);
+    this.#buffer ??= new Int32Array(Math.min(this.header.eventCount, BATCH_EVENTS) * EVENT_WORDS);
+    const words = this.#buffer.subarray(0, count * EVENT_WORDS);
+    const target = new Uint8Array(words.buffer, 0, byteLength);
     if (inPlace !== undefined) target.set(inPlace);
     const length = inPlace === undefined ? await this.#source.read(target) : byteLength;
     if (length < byteLength)
@@ -151,11 +150,6 @@ export class TraceReader {
         `the recording ends at byte ${eventOffset(firstEvent) + length}, expected ${this.header.eventCount} events up to byte ${this.header.symbolOffset}`,
       );
     return words;
-  }
-
-  #ownRoom(): Int32Array {
-    this.#buffer ??= new Int32Array(Math.min(this.header.eventCount, BATCH_EVENTS) * EVENT_WORDS);
-    return this.#buffer;
   }
 
   async #readSymbols(seekable: boolean): Promise<SymbolTable> {

@@ -49,8 +49,7 @@ export function replayEvents(detector: Detector, words: Int32Array, count: numbe
   }
 }
 
-/** One event, any but those that replayEvents does itself. */
-export function replayRare(detector: Detector, words: Int32Array, at: number, head: number): void {
+function replayRare(detector: Detector, words: Int32Array, at: number, head: number): void {
   const goroutine = words[at + 1] as number;
   const low = words[at + 2] as number;
   const high = words[at + 3] as number;
@@ -134,12 +133,11 @@ export function replayRare(detector: Detector, words: Int32Array, at: number, he
  * Who makes the Malloc at `at`, which recordings do not say: the goroutine of the events before and after it, if that
  * is one and the same; else 0.
  */
-export function allocator(words: Int32Array, at: number): number {
+function allocator(words: Int32Array, at: number): number {
   const before = words[at - EVENT_WORDS + 1];
   return before !== undefined && before === words[at + EVENT_WORDS + 1] ? before : 0;
 }
 
-/** Two words as the number that they are. */
-export function numberOf(low: number, high: number): number {
+function numberOf(low: number, high: number): number {
   return high * 2 ** 32 + (low >>> 0);
 }

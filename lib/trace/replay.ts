@@ -8,31 +8,22 @@
  * Events stream through in batches; what grows with the recording is only what the program itself used: shadow,
  * goroutines, sync objects, and the races found.
  */
-import { wholeNumber } from '../native/arguments.js';
 import { LazyShadowError } from '../native/errors.js';
+import { printable } from '../native/printable.js';
 import { Detector } from '../race/detector.js';
 import { DEFAULT_GORACE, type GoraceOptions, historyEntries } from '../race/gorace.js';
 import { RaceLog } from '../race/race-log.js';
 import type { RaceReport } from '../race/report.js';
-import { GoSuppression } from '../race/suppression.js';
-import type { ShadowMemory } from '../shadow/segment.js';
 import { claimWindows, type Shadow } from '../shadow/shadow.js';
-import { located } from './errors.js';
+import { badTrace } from './errors.js';
 import type { TraceReader } from './reader.js';
 import { type Progress, replayEvents } from './replay-events.js';
-import { MOST_WORKERS, replayInShares, type SharesOptions, type SharesResult } from './shares.js';
 import type { SymbolTable } from './symbols.js';
 
 /** How a recording is replayed. */
 export interface ReplayOptions {
   /** As the variable GORACE. Default: as Go. */
   readonly gorace?: GoraceOptions;
-  /**
-   * Threads that check the recording, each a share of the addresses, over the same shadow; from 1 to 64. Default 1: this
-   * thread. The result is the same, except that a report may know a stack that would be forgotten otherwise. With
-   * halt_on_error, and under `unreserved`, it is this thread alone.
-   */
-  readonly workers?: number;
   /** Called with each report as it is found. */
   readonly onReport?: (report: RaceReport) => void;
   /** Called now and then with the events replayed so far. */
@@ -51,7 +42,7 @@ export interface ReplayResult {
   readonly reports: readonly RaceReport[];
   /** Every byte on which two unordered conflicting accesses overlap, before any suppression; ascending. */
   readonly racyAddresses: readonly number[];
-  /** Time that the events took: without reading them, or with several workers from the first event to the last. */
+  /** Time that the events took, without reading them. */
   readonly elapsedMs: number;
   /** What the recording knows of its pcs. */
   readonly symbols: SymbolTable;
@@ -62,60 +53,23 @@ const HALT = new Error('halt_on_error');
 
 /**
  * Replays all events of a reader that nobody has read from. The shadow must be fresh; both stay the caller's.
- * @throws LazyShadowError ERR_BAD_TRACE, naming the recording and the event; ERR_OUT_OF_MEMORY; ERR_INVALID_ARGUMENT
+ * @throws LazyShadowError ERR_BAD_TRACE, naming the recording and the event; ERR_OUT_OF_MEMORY
  */
 export async function replayTrace(
   reader: TraceReader,
   shadow: Shadow,
   options: ReplayOptions = {},
 ): Promise<ReplayResult> {
-  const { gorace = DEFAULT_GORACE, workers = 1 } = options;
-  if (wholeNumber('replayTrace', 'workers', workers) < 1 || workers > MOST_WORKERS) {
-    throw new LazyShadowError(
-      'ERR_INVALID_ARGUMENT',
-      `replayTrace: workers must be from 1 to ${MOST_WORKERS}, not ${workers}.`,
-      { verb: 'replayTrace' },
-    );
-  }
   const windows = claimWindows('replayTrace', shadow);
+  const gorace = options.gorace ?? DEFAULT_GORACE;
   const reports: RaceReport[] = [];
-  const onReport = (report: RaceReport) => {
-    reports.push(report);
-    options.onReport?.(report);
-  };
-  const onProgress = (events: number) => options.onProgress?.(events);
-  const { eventCount } = reader.header;
-  const found =
-    workers > 1 && canShare(shadow, gorace)
-      ? {
-          events: eventCount,
-          ...(await replayInShares(reader, shadow, { workers, gorace, onReport, onProgress })),
-        }
-      : await replayAlone(reader, shadow, windows, { gorace, onReport, onProgress });
-  return { name: reader.name, reports, ...found, symbols: await reader.symbols() };
-}
-
-/**
- * Whether several workers may check a recording. Not if it ends at the first race, which one of them would run past. Nor
- * where nothing is reserved: their own shadows (share-worker.ts) would take addresses that MapShadow comes for later.
- */
-function canShare(shadow: Shadow, gorace: GoraceOptions): boolean {
-  return !gorace.haltOnError && shadow.policy !== 'unreserved';
-}
-
-/** The replay by one detector, in this thread. */
-async function replayAlone(
-  reader: TraceReader,
-  shadow: Shadow,
-  windows: ShadowMemory,
-  { gorace, onReport, onProgress }: Omit<SharesOptions, 'workers'>,
-): Promise<SharesResult & { events: number }> {
   const log = new RaceLog({
-    suppression: new GoSuppression(gorace),
+    gorace,
     ranges: shadow.layout.application,
     goNumbers: true,
     onReport: (report) => {
-      onReport(report);
+      reports.push(report);
+      options.onReport?.(report);
       if (gorace.haltOnError) throw HALT;
     },
   });
@@ -143,12 +97,35 @@ async function replayAlone(
     }
     elapsed += process.hrtime.bigint() - start;
     events = firstEvent + progress.done;
-    onProgress(events);
+    options.onProgress?.(events);
   }
   return {
+    name: reader.name,
     events,
     goroutines: detector.goroutines.startedCount,
+    reports,
     racyAddresses: log.bytes.addresses(),
     elapsedMs: Number(elapsed) / 1e6,
+    symbols: await reader.symbols(),
   };
+}
+
+/** An error of the detector as one that says at which event of which recording. */
+function located(error: unknown, name: string, event: number): unknown {
+  const place = `${printable(name)}: event ${event}`;
+  if (error instanceof RangeError) {
+    // V8's word for what no array or map can hold.
+    const what = `the program uses more than this Node can keep track of (${error.message})`;
+    return new LazyShadowError('ERR_OUT_OF_MEMORY', `${place}: ${what}. Record less of it.`, {
+      verb: 'replayTrace',
+      cause: error,
+    });
+  }
+  if (!(error instanceof LazyShadowError)) return error;
+  if (error.code === 'ERR_INVALID_USE' || error.code === 'ERR_OUT_OF_RANGE') {
+    return badTrace(name, `event ${event}`, error.message.replace(/\.$/, ''), { cause: error });
+  }
+  const { code, verb, address, sizeBytes, osCode } = error;
+  const details = { verb, address, sizeBytes, osCode, cause: error };
+  return new LazyShadowError(code, `${place}: ${error.message}`, details);
 }

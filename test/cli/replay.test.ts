@@ -152,17 +152,6 @@ describe('lazyshadow replay', () => {
     );
   });
 
-  it('finds the same with --workers, and refuses more than there may be', async () => {
-    const alone = await replay(racy);
-    expect(await replay(racy, '--workers', '2')).toEqual(alone);
-    const { stderr, exitCode } = await replay(racy, '--workers', '65');
-    expect(stderr).toContain('workers must be from 1 to 64, not 65.');
-    expect(exitCode).toBe(2);
-    await expect(replay(racy, '--workers', 'two')).rejects.toMatchObject({
-      code: 'commander.invalidArgument',
-    });
-  });
-
   it('exits with 2 for a bad recording, and replays the others', async () => {
     const bad = join(directory, 'bad.trc');
     writeFileSync(bad, readFileSync(racy).subarray(0, 6400));

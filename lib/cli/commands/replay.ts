@@ -15,7 +15,6 @@ import { DEFAULT_POLICY, POLICIES, type Policy } from '../../shadow/policies.js'
 import { Shadow } from '../../shadow/shadow.js';
 import { TraceReader } from '../../trace/reader.js';
 import { type ReplayResult, replayTrace } from '../../trace/replay.js';
-import { parseCount } from '../options.js';
 import { fileOutput, type Output } from '../output.js';
 import { coloursFor, progressBar, say } from '../terminal.js';
 
@@ -34,7 +33,6 @@ interface ReplayFlags {
   readonly json?: boolean;
   readonly output?: string;
   readonly locations?: boolean;
-  readonly workers: number;
 }
 
 /** Adds the command to the program. */
@@ -61,11 +59,6 @@ export function registerReplay(program: Command): void {
     )
     .option('--json', 'short for --format json: one object a line for each recording')
     .option('--output <file>', 'write the reports there')
-    .addOption(
-      new Option('--workers <count>', 'threads that check the recording, each a share of the addresses')
-        .argParser(parseCount)
-        .default(1),
-    )
     .option('--locations', 'say in text reports which object each race is in, which Go does not')
     .addHelpText(
       'after',
@@ -140,7 +133,6 @@ async function replayFile(
       const start = performance.now();
       const result = await replayTrace(reader, shadow, {
         gorace: flags.gorace,
-        workers: flags.workers,
         onProgress: (events) => {
           const seconds = (performance.now() - start) / 1000;
           const { eventCount } = reader.header;
