@@ -2,7 +2,7 @@
  * Reads a recording as a stream: header, then events in batches, then the symbol text.
  *
  * Every event is checked (lib/trace/validate.ts) before anyone sees it, so whoever replays a recording may trust it.
- * A recording of any size is read in the memory of one batch, one chunk of the source and the symbol text.
+ * A recording of any size is read in the memory of two batches, one chunk of the source and the symbol text.
  *
  *     const reader = await TraceReader.open('program.trc.gz');
  *     for await (const { words, count } of reader.batches()) …   // 8 words an event, as lib/trace/format.ts draws them
@@ -54,8 +54,10 @@ export class TraceReader {
   /** How far the one pass over the source has come. */
   #state: 'at events' | 'in events' | 'at symbols' | 'closed' = 'at events';
   #symbols: Promise<SymbolTable> | undefined;
-  /** For the events of a batch; made when one does not lie in memory as it is. */
-  #buffer: Int32Array | undefined;
+  /** For the events of two batches: one in use, one being read. Made when they do not lie in memory as they are. */
+  readonly #buffers: Int32Array[] = [];
+  /** Which of them was filled last. */
+  #turn = 0;
 
   private constructor(name: string, header: TraceHeader, source: ByteSource) {
     this.name = name;
@@ -95,9 +97,11 @@ export class TraceReader {
     this.#state = 'in events';
     const { eventCount } = this.header;
     const validator = new EventValidator();
+    let ahead = this.#readAhead(0);
     for (let firstEvent = 0; firstEvent < eventCount; firstEvent += BATCH_EVENTS) {
       const count = Math.min(eventCount - firstEvent, BATCH_EVENTS);
-      const words = await this.#nextWords(firstEvent, count);
+      const words = await ahead;
+      ahead = this.#readAhead(firstEvent + count);
       const wrong = validator.check(words, count);
       if (wrong >= 0)
         throw badTrace(this.name, `event ${firstEvent + wrong}`, validator.explain(words, wrong));
@@ -132,14 +136,23 @@ export class TraceReader {
     await this.#source.close();
   }
 
+  /** Begins to read the batch at `firstEvent`, which so comes in while the one before it is in use. Empty behind the last. */
+  #readAhead(firstEvent: number): Promise<Int32Array> {
+    const words = this.#nextWords(firstEvent, Math.min(this.header.eventCount - firstEvent, BATCH_EVENTS));
+    // Whoever asks for the batch is told; nobody else is, should nobody ask.
+    words.catch(() => undefined);
+    return words;
+  }
+
   /** The next `count` events, in place if the source has them aligned in memory, else in a buffer of this reader. */
   async #nextWords(firstEvent: number, count: number): Promise<Int32Array> {
     const byteLength = count * EVENT_BYTES;
     const inPlace = this.#source.view(byteLength);
     if (inPlace !== undefined && inPlace.byteOffset % Int32Array.BYTES_PER_ELEMENT === 0)
       return new Int32Array(inPlace.buffer, inPlace.byteOffset, count * EVENT_WORDS);
-    this.#buffer ??= new Int32Array(Math.min(this.header.eventCount, BATCH_EVENTS) * EVENT_WORDS);
-    const words = this.#buffer.subarray(0, count * EVENT_WORDS);
+    this.#turn = 1 - this.#turn;
+    const buffer = (this.#buffers[this.#turn] ??= new Int32Array(count * EVENT_WORDS));
+    const words = buffer.subarray(0, count * EVENT_WORDS);
     const target = new Uint8Array(words.buffer, 0, byteLength);
     if (inPlace !== undefined) target.set(inPlace);
     const length = inPlace === undefined ? await this.#source.read(target) : byteLength;

@@ -3,6 +3,7 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { setTimeout } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -539,11 +540,33 @@ describe('a damaged file', () => {
     const reader = await TraceReader.open(path);
     const batches = reader.batches();
     await batches.next();
-    truncateSync(path, 64 + 32 * 70_000 + 5);
+    // The batch after this one is on its way already.
+    await setTimeout(100);
+    truncateSync(path, 64 + 32 * 140_000 + 5);
+    await batches.next();
     await expect(batches.next()).rejects.toThrow(
-      'event 70000: the recording ends at byte 2240069, expected 200001 events up to byte 6400096',
+      'event 140000: the recording ends at byte 4480069, expected 200001 events up to byte 6400096',
     );
     await reader.close();
+  });
+
+  it('behind the batch in use, which nobody comes to read', async () => {
+    const writer = begun();
+    for (let i = 0; i < 100_000; i++) writer.event(Op.Finalize);
+    const cut = gzipSync(writer.finish(), { level: 0 }).subarray(0, 2_500_000);
+    for (const stop of ['break', 'close']) {
+      const reader = await TraceReader.open(Readable.from([cut]));
+      for await (const { count } of reader.batches()) {
+        expect(count).toBe(65_536);
+        if (stop === 'break') break;
+        await setTimeout(50);
+        await reader.close();
+        break;
+      }
+      await reader.close();
+    }
+    // An error that nobody caught would end the test.
+    await setTimeout(50);
   });
 
   it('in gzip that is cut, or wrong, or holds something else', async () => {
