@@ -65,7 +65,8 @@ Status map(uintptr_t wanted, size_t size, Placement placement, Access access, ui
 /// committed.
 Status commit(Range range);
 
-/// Returns pages and commit charge of a range that map() placed, and leaves it reserved. Contents are lost.
+/// Returns pages and commit charge of a range that map() placed, and leaves it reserved. Contents are lost. A
+/// failure changes nothing, if it was one map() that placed all of the range.
 Status decommit(Range range);
 
 /// Makes committed memory read as zeros, returning its pages where that is possible; the charge stays.

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "fault_injection.h"
 #include "os_memory_posix.h"
 
 namespace lazyshadow::os {
@@ -75,6 +76,7 @@ Advice advice() {
 }
 
 Status zero(Range range) {
+  if (const Status refused = FaultInjection::fault(Verb::Zero); !refused.ok()) return refused;
   // MADV_FREE leaves the contents until memory is short; a fresh mapping in their place reads as zeros at
   // once.
   const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
@@ -84,6 +86,7 @@ Status zero(Range range) {
 }
 
 Status query(const std::vector<Range>& ranges, std::vector<Usage>* usages) {
+  if (const Status refused = FaultInjection::fault(Verb::Query); !refused.ok()) return refused;
   usages->clear();
   for (const Range range : ranges) {
     Usage& usage = usages->emplace_back();
@@ -106,6 +109,7 @@ size_t islandLimit() {
 }
 
 Status firstMapping(Range range, std::optional<uintptr_t>* address) {
+  if (const Status refused = FaultInjection::fault(Verb::Query); !refused.ok()) return refused;
   address->reset();
   std::optional<Region> region;
   const Status status = regionFrom(range.start, &region);

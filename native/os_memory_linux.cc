@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "fault_injection.h"
 #include "os_memory_posix.h"
 #include "proc_maps_linux.h"
 #include "proc_text_linux.h"
@@ -52,6 +53,7 @@ Advice advice() {
 }
 
 Status zero(Range range) {
+  if (const Status refused = FaultInjection::fault(Verb::Zero); !refused.ok()) return refused;
   void* start = reinterpret_cast<void*>(range.start);
   if (madvise(start, range.size, MADV_DONTNEED) == 0) return Status{};
   if (errno != EINVAL) return Status{errno};
@@ -60,6 +62,7 @@ Status zero(Range range) {
 }
 
 Status query(const std::vector<Range>& ranges, std::vector<Usage>* usages) {
+  if (const Status refused = FaultInjection::fault(Verb::Query); !refused.ok()) return refused;
   usages->assign(ranges.size(), Usage{});
   if (ranges.empty()) return Status{};
   auto range = ranges.begin();
@@ -93,6 +96,7 @@ size_t islandLimit() {
 }
 
 Status firstMapping(Range range, std::optional<uintptr_t>* address) {
+  if (const Status refused = FaultInjection::fault(Verb::Query); !refused.ok()) return refused;
   address->reset();
   return forEachMapping(MapDetail::Addresses, [&](const Mapping& mapping) {
     if (!mapping.range.overlaps(range)) return mapping.range.start < range.end();

@@ -6,6 +6,8 @@
 #include <map>
 #include <new>
 
+#include "release.h"
+
 namespace lazyshadow {
 
 namespace {
@@ -29,6 +31,13 @@ class Registry {
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto it = live_.find(id);
     return it == live_.end() ? nullptr : it->second.lock();
+  }
+  /// Removes the map if its caller alone holds it; whether that is so.
+  bool removeIfLast(const std::shared_ptr<ShadowMap>& map) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (map.use_count() > 1) return false;
+    live_.erase(map->id());
+    return true;
   }
 
  private:
@@ -69,6 +78,20 @@ std::shared_ptr<ShadowMap> ShadowMap::find(uint64_t id) {
   return found;
 }
 
+bool ShadowMap::leave(std::shared_ptr<ShadowMap> map) {
+  return Registry::instance().removeIfLast(map);
+}
+
+ShadowMap::Viewer::Viewer(ShadowMap& map) : map_(map) {
+  const std::lock_guard<std::mutex> lock(map_.mutex_);
+  map_.viewers_++;
+}
+
+ShadowMap::Viewer::~Viewer() {
+  const std::lock_guard<std::mutex> lock(map_.mutex_);
+  map_.viewers_--;
+}
+
 ShadowMap::ShadowMap(Design design) : id_(nextId()), design_(std::move(design)) {
   const bool eager = design_.policy == Policy::Eager;
   for (const Range wanted : design_.spans) {
@@ -93,9 +116,21 @@ ShadowMap::ShadowMap(Design design) : id_(nextId()), design_(std::move(design)) 
 
 ShadowMap::~ShadowMap() {
   Registry::instance().remove(id_);
+  // For whoever still has the states: from here on nothing may be reached.
+  for (size_t region = 0; region < design_.regions.size(); ++region) {
+    std::vector<Range> mapped;
+    mapped_.partsIn(design_.regions[region].application, &mapped);
+    for (size_t plane = 0; plane < kPlanes; ++plane) {
+      if (design_.regions[region].planes[plane].bytesPerGranule == 0) continue;
+      for (const Range range : mapped) {
+        visitStates(region, plane, range, [this](uint8_t* states, Range pages) {
+          std::fill_n(states, pages.size >> pageShift_, raw(PageState::Unmapped));
+        });
+      }
+    }
+  }
   for (const RangeSet& pieces : fixed_) {
-    // A refusal leaves addresses behind and nothing else; there is nobody left to tell.
-    for (const Range piece : pieces.ranges()) (void)os::unmap(piece).ok();
+    for (const Range piece : pieces.ranges()) release(piece);
   }
 }
 
@@ -125,8 +160,9 @@ Range ShadowMap::applicationOf(const Plane& plane, Range target) const {
 ShadowMap::PageStates::PageStates(size_t count) : size_(count) {
   static_assert(static_cast<uint8_t>(PageState::Unmapped) == 0, "calloc makes every page Unmapped");
   if (count == 0) return;
-  states_.reset(static_cast<uint8_t*>(std::calloc(count, 1)));
-  if (!states_) throw std::bad_alloc();
+  auto* const states = static_cast<uint8_t*>(std::calloc(count, 1));
+  if (states == nullptr) throw std::bad_alloc();
+  states_.reset(states, [](uint8_t* given) { std::free(given); });
 }
 
 /// Null while nothing of the segment was ever mapped.
@@ -159,7 +195,7 @@ const ShadowMap::PageStates& ShadowMap::pageStates(uint64_t index, size_t plane,
   return segment->pages[plane];
 }
 
-/// Calls visit(states, count) for the pages of a plane that hold shadow of the range, segment by segment.
+/// Calls visit(states, pages) for the pages of a plane that hold shadow of the range, segment by segment.
 template <typename Visit>
 void ShadowMap::visitStates(size_t region, size_t plane, Range application, const Visit& visit) {
   const Plane& where = design_.regions[region].planes[plane];
@@ -170,8 +206,19 @@ void ShadowMap::visitStates(size_t region, size_t plane, Range application, cons
     if (segment == nullptr) continue;
     const Range window = windowOf(where, index);
     const Range part = window.intersect(pages);
-    visit(segment->pages[plane].data() + ((part.start - window.start) >> pageShift_),
-          part.size >> pageShift_);
+    visit(segment->pages[plane].data() + ((part.start - window.start) >> pageShift_), part);
+  }
+}
+
+/// Calls visit(range) for each run of Touched pages, after making them `next`.
+template <typename Visit>
+void ShadowMap::leaveTouched(uint8_t* states, Range pages, PageState next, const Visit& visit) {
+  const size_t count = pages.size >> pageShift_;
+  for (size_t at = 0; at < count; ++at) {
+    if (states[at] != raw(PageState::Touched)) continue;
+    const size_t begin = at;
+    for (; at < count && states[at] == raw(PageState::Touched); ++at) states[at] = raw(next);
+    visit(Range{pages.start + begin * page_, (at - begin) * page_});
   }
 }
 
@@ -179,6 +226,7 @@ void ShadowMap::mapFixed(size_t span, Range pages, std::vector<Range>* fresh) {
   std::vector<Range> gaps;
   fixed_[span].gapsIn(pages, &gaps);
   for (size_t done = 0; done < gaps.size(); ++done) {
+    releaseRefused();
     uintptr_t start = 0;
     const Range gap = gaps[done];
     const os::Status status =
@@ -208,42 +256,27 @@ inline void ShadowMap::commitSpan(size_t span, Range pages, std::vector<Range>* 
 }
 
 void ShadowMap::takeBack(size_t span, const std::vector<Range>& fresh) {
-  // What the system does not take back stays, and stays counted.
   for (const Range piece : fresh) {
-    if (design_.policy == Policy::Unreserved) {
-      if (os::unmap(piece).ok()) fixed_[span].erase(piece);
-    } else {
-      try {
-        reserved_[span]->decommit(piece);
-      } catch (const MemoryError&) {
-      }
+    if (design_.policy != Policy::Unreserved) {
+      reserved_[span]->forget(piece);
+    } else if (os::unmap(piece).ok()) {
+      fixed_[span].erase(piece);  // what the system does not take back stays, and stays counted
     }
   }
 }
 
 void ShadowMap::clear(size_t span, Range pages) {
+  if (design_.policy != Policy::Unreserved) return reserved_[span]->zero(pages);
   std::vector<Range> parts;
-  if (design_.policy == Policy::Unreserved) {
-    fixed_[span].partsIn(pages, &parts);
-  } else {
-    reserved_[span]->committed().partsIn(pages, &parts);
-  }
-  for (const Range part : parts) {
-    // The pages must read as zeros whatever the system says.
-    if (!os::zero(part).ok()) std::memset(reinterpret_cast<void*>(part.start), 0, part.size);
-  }
+  fixed_[span].partsIn(pages, &parts);
+  for (const Range part : parts) makeZero(part);
 }
 
-void ShadowMap::giveBack(size_t span, Range pages) {
-  if (design_.policy == Policy::Lazy || design_.policy == Policy::Touch) {
-    try {
-      reserved_[span]->decommit(pages);
-      return;
-    } catch (const MemoryError&) {
-      // Still committed, then, and counted; clearing is what is left.
-    }
-  }
-  clear(span, pages);
+bool ShadowMap::giveBack(size_t span, Range pages, size_t own) {
+  const bool canGive = design_.policy == Policy::Lazy || design_.policy == Policy::Touch;
+  if (!canGive || viewers_ != own) return false;
+  reserved_[span]->forget(pages);
+  return true;
 }
 
 void ShadowMap::mapShadow(Range application) {
@@ -269,15 +302,16 @@ void ShadowMap::mapShadow(Range application) {
 
   for (size_t plane = 0; plane < kPlanes; ++plane) {
     if (planes[plane].bytesPerGranule == 0) continue;
-    visitStates(region, plane, application, [](uint8_t* states, size_t count) {
+    visitStates(region, plane, application, [this](uint8_t* states, Range pages) {
       // Stored whether it changes or not, which the compiler turns into a few vector instructions.
+      const size_t count = pages.size >> pageShift_;
       for (size_t i = 0; i < count; ++i) states[i] = std::max(states[i], raw(PageState::Mapped));
     });
   }
   mapped_.insert(application);
 }
 
-void ShadowMap::unmapShadow(Range application) {
+void ShadowMap::unmapShadow(Range application, size_t own) {
   const size_t region = regionOf(application);
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!mapped_.overlaps(application)) return;
@@ -312,9 +346,14 @@ void ShadowMap::unmapShadow(Range application) {
           edge == pages.start ? Range::between(edge + page_, pages.end()) : Range::between(pages.start, edge);
     }
     if (pages.empty()) continue;
-    giveBack(plane.span, pages);
-    visitStates(region, index, applicationOf(plane, pages),
-                [](uint8_t* states, size_t count) { std::fill_n(states, count, raw(PageState::Unmapped)); });
+    const bool isGone = giveBack(plane.span, pages, own);
+    visitStates(region, index, applicationOf(plane, pages), [&](uint8_t* states, Range part) {
+      // A page that was never written reads as zeros: writing them would make it resident.
+      if (!isGone) {
+        leaveTouched(states, part, PageState::Unmapped, [&](Range run) { clear(plane.span, run); });
+      }
+      std::fill_n(states, part.size >> pageShift_, raw(PageState::Unmapped));
+    });
   }
 }
 
@@ -367,24 +406,15 @@ void ShadowMap::touch(uint64_t segment, size_t plane, size_t first, size_t count
   }
 }
 
-void ShadowMap::discard(uint64_t segment, size_t plane, size_t first, size_t count) {
+void ShadowMap::discard(uint64_t segment, size_t plane, size_t first, size_t count, size_t own) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const PageStates& states = pageStates(segment, plane, first, count);
   const Plane& where = design_.regions[segmentAt(segment)->region].planes[plane];
-  const uintptr_t start = windowOf(where, segment).start;
-  for (size_t at = first; at < first + count; ++at) {
-    if (states[at] != raw(PageState::Touched)) continue;
-    const size_t begin = at;
-    for (; at < first + count && states[at] == raw(PageState::Touched); ++at)
-      states[at] = raw(PageState::Mapped);
-    const Range pages{start + begin * page_, (at - begin) * page_};
+  const Range pages{windowOf(where, segment).start + first * page_, count * page_};
+  leaveTouched(states.data() + first, pages, PageState::Mapped, [&](Range run) {
     // Under lazy the memory stays mapped for the program, so its charge stays too.
-    if (design_.policy == Policy::Touch) {
-      giveBack(where.span, pages);
-    } else {
-      clear(where.span, pages);
-    }
-  }
+    if (design_.policy != Policy::Touch || !giveBack(where.span, run, own)) clear(where.span, run);
+  });
 }
 
 ShadowMap::Window ShadowMap::window(uint64_t segment, size_t plane) const {
@@ -393,7 +423,7 @@ ShadowMap::Window ShadowMap::window(uint64_t segment, size_t plane) const {
   if (found == nullptr || plane >= kPlanes) return Window{};
   const Range range = windowOf(design_.regions[found->region].planes[plane], segment);
   const PageStates& pages = found->pages[plane];
-  return Window{range.start, range.size, pages.data(), pages.size()};
+  return Window{range, pages.shared(), pages.size()};
 }
 
 ShadowMap::Stats ShadowMap::stats() const {

@@ -20,7 +20,7 @@ function run(script: string, ...args: string[]): string {
   return stdout;
 }
 
-describe.runIf(process.platform === 'linux')('scripts', () => {
+describe('scripts', () => {
   it('heap-growth: every row agrees with the operating system', () => {
     const shown = run('heap-growth.mjs', '64');
     expect(shown).toContain('lazy shadow');

@@ -3,6 +3,7 @@
  */
 
 import { basename } from 'node:path';
+import { printable } from '../native/printable.js';
 import type { PolicyResult } from '../measure/experiment.js';
 import type { MeasureResult } from '../measure/measure.js';
 import type { Sample } from '../measure/sample.js';
@@ -27,7 +28,7 @@ const HEAD = [
 /** The result as text for a terminal, with a newline at the end. */
 export function formatResult(result: MeasureResult, colours: Colours): string {
   const heap = Math.max(...result.policies.map(({ final }) => final.heapBytes));
-  const subject = result.trace === null ? `${result.workload} workload` : basename(result.trace);
+  const subject = result.trace === null ? `${result.workload} workload` : printable(basename(result.trace));
   const rows = result.policies.map(({ policy, ok, final }) => [
     ok ? colours.bold(policy) : colours.red(`${policy} (failed)`),
     humanBytes(final.reservedBytes),

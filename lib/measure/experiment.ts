@@ -4,7 +4,7 @@
  * Never throws for what the machine refuses or the recording lacks: that is a result, with the samples up to there.
  */
 
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as eventLoop, setTimeout as sleep } from 'node:timers/promises';
 import { LazyShadowError } from '../native/errors.js';
 import type { Layout } from '../shadow/layouts.js';
 import type { Policy } from '../shadow/policies.js';
@@ -88,6 +88,8 @@ export async function runExperiment(options: ExperimentOptions): Promise<PolicyR
       onProgress?.(done);
       const early = done * durationMs - (performance.now() - startedAt);
       if (early > 0) await sleep(early);
+      // A built-in workload never waits: without this, the process that measures would not learn that its parent died.
+      await eventLoop();
       const rare = samples.length < SURE_SAMPLES || mark % (SAMPLE_MARKS / SURE_SAMPLES) === 0;
       if (rare || sampling < (performance.now() - startedAt) * MOST_OF_THE_TIME) sample();
     }

@@ -14,6 +14,9 @@ import { LazyShadowError } from './errors.js';
 /** How a native reservation comes by its memory; native/reservation_binding.cc has the same numbers. */
 export const ReservationMode = { Anywhere: 0, Preferred: 1, Exact: 2, Attach: 3 } as const;
 
+/** What a test can have the system refuse; native/fault_injection.h has the same numbers. */
+export const FaultVerb = { reserve: 0, commit: 1, decommit: 2, zero: 3, release: 4, query: 5 } as const;
+
 /** What the operating system counts for one reservation or shadow, in bytes. */
 export interface MemoryStats {
   /** Addresses that nothing else will be placed at. */
@@ -87,6 +90,8 @@ export interface NativeShadowMap {
   discard(segment: number, plane: number, firstPage: number, pageCount: number): void;
   openWindow(segment: number, plane: number): ArrayBuffer | undefined;
   openPageStates(segment: number, plane: number): ArrayBuffer | undefined;
+  /** True the first time, in whatever thread: for the one detector whose cells the shadow holds. */
+  claim(): boolean;
   spans(): { wantedAddress: number; address: number; sizeBytes: number }[];
   stats(): MemoryStats & { mappedBytes: number; mergedIslands: number; mergedBytes: number };
   mappedRanges(): AddressRange[];
@@ -157,7 +162,13 @@ export interface SystemCounters {
 }
 
 interface Addon {
-  Reservation: new (address: number, sizeBytes: number, mode: number) => NativeReservation;
+  /** `isPrivate`: nobody else may attach to it. */
+  Reservation: new (
+    address: number,
+    sizeBytes: number,
+    mode: number,
+    isPrivate?: boolean,
+  ) => NativeReservation;
   ShadowMap: new (designOrId: ShadowDesign | number) => NativeShadowMap;
   /**
    * Maps what `mapShadowArguments` says: the handle's number, address and size. Neither a method nor a function with
@@ -170,6 +181,13 @@ interface Addon {
   systemMemory(): SystemCounters;
   firstMapping(address: number, sizeBytes: number): number | null;
   Windows: new () => NativeWindows;
+  /**
+   * For tests: of the system calls of these verbs from now on, counted from 0, those from `first` on are refused with
+   * `code`, so many. {@link FaultVerb} has the verbs.
+   */
+  injectFaults(verbs: readonly number[], first: number, count: number, code: number): void;
+  /** Ends that. Returns how many calls of those verbs there were, refused ones included. */
+  endFaults(): number;
 }
 
 /** The package's root directory. `bindings` finds the nearest package.json, which may be the one that marks dist/cjs. */

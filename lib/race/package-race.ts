@@ -2,11 +2,13 @@
  * Go's package runtime/race: the detector's calls with plain numbers, one object for a program.
  *
  * Addresses and pcs are numbers (below 2^48); goroutines are numbers of the caller's choice, 1 or more, never used
- * twice. Every call is checked, and a call that is not allowed throws and changes nothing. The order of calls is the
- * order of events: whoever runs goroutines at once decides on one.
+ * twice. Every call is checked, and a call that is not allowed throws and changes nothing. One that the system has no
+ * memory for may have been made in part; made again, it is completed. The order of calls is the order of events:
+ * whoever runs goroutines at once decides on one.
  */
+import { shown } from '../native/arguments.js';
 import { formatAddress, LazyShadowError } from '../native/errors.js';
-import { type Shadow, windowsOf } from '../shadow/shadow.js';
+import { claimWindows, type Shadow } from '../shadow/shadow.js';
 import { PLAIN_WRITE, READ } from './access.js';
 import { Detector } from './detector.js';
 import { DEFAULT_GORACE, type GoraceOptions, historyEntries } from './gorace.js';
@@ -16,7 +18,7 @@ import { ADDRESS_LIMIT } from './window.js';
 
 /** What a race runtime is made of. */
 export interface RaceOptions {
-  /** The shadow to keep cells in; it stays the caller's, and nobody else writes to it. */
+  /** The shadow to keep cells in: one that no other race runtime has had. It stays the caller's. */
   readonly shadow: Shadow;
   /** As the variable GORACE. Default: as Go. */
   readonly gorace?: GoraceOptions;
@@ -39,12 +41,20 @@ export class Race {
   /**
    * A program that has not begun: {@link Race.initialize} begins it.
    * @param options the shadow, which must be fresh, and where reports go
+   * @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_INVALID_USE (the shadow has a race runtime), ERR_RELEASED
    */
-  constructor({ shadow, gorace = DEFAULT_GORACE, onReport = () => {} }: RaceOptions) {
+  constructor(options: RaceOptions) {
+    if (typeof options !== 'object' || options === null) {
+      throw new LazyShadowError('ERR_INVALID_ARGUMENT', 'new Race: the options must be an object.', {
+        verb: 'new Race',
+      });
+    }
+    const { shadow, gorace = DEFAULT_GORACE, onReport = () => {} } = options;
+    const windows = claimWindows('new Race', shadow);
     this.#shadow = shadow;
     this.#log = new RaceLog({ gorace, ranges: shadow.layout.application, onReport });
     this.#detector = new Detector({
-      shadow: windowsOf(shadow),
+      shadow: windows,
       historyEntries: historyEntries(gorace.historySize),
       onSighting: (sighting) => this.#log.add(this.#detector, sighting),
       markStacks: (mark) => this.#log.markStacks(mark),
@@ -66,7 +76,7 @@ export class Race {
    * @throws LazyShadowError ERR_INVALID_USE
    */
   initialize(mainGoroutine: number): void {
-    this.#live();
+    this.#by(mainGoroutine);
     this.#detector.initialize(mainGoroutine);
   }
 
@@ -102,7 +112,7 @@ export class Race {
    * @throws LazyShadowError ERR_INVALID_USE
    */
   finalizerGoroutine(goroutine: number): void {
-    this.#live();
+    this.#by(goroutine);
     this.#detector.finalizerGoroutine(goroutine);
   }
 
@@ -145,7 +155,7 @@ export class Race {
    * @throws LazyShadowError ERR_INVALID_USE
    */
   funcEnter(goroutine: number, pc: number): void {
-    this.#live();
+    this.#by(goroutine);
     checkedPc(pc);
     this.#detector.funcEnter(goroutine, pc | 0, Math.floor(pc / HIGH));
   }
@@ -155,7 +165,7 @@ export class Race {
    * @throws LazyShadowError ERR_INVALID_USE
    */
   funcExit(goroutine: number): void {
-    this.#live();
+    this.#by(goroutine);
     this.#detector.funcExit(goroutine);
   }
 
@@ -165,7 +175,7 @@ export class Race {
    * @throws LazyShadowError ERR_INVALID_USE; ERR_OUT_OF_MEMORY
    */
   malloc(address: number, sizeBytes: number, goroutine = 0): void {
-    this.#live();
+    this.#by(goroutine);
     this.#detector.malloc(checkedAddress(address), checkedSize(address, sizeBytes), goroutine);
   }
 
@@ -184,7 +194,8 @@ export class Race {
    * @throws LazyShadowError ERR_INVALID_USE
    */
   goStart(parent: number, goroutine: number, pc: number): void {
-    this.#live();
+    this.#by(parent);
+    checkedGoroutine(goroutine);
     checkedPc(pc);
     this.#detector.goStart(parent, goroutine, pc | 0, Math.floor(pc / HIGH));
   }
@@ -194,7 +205,7 @@ export class Race {
    * @throws LazyShadowError ERR_INVALID_USE
    */
   goEnd(goroutine: number): void {
-    this.#live();
+    this.#by(goroutine);
     this.#detector.goEnd(goroutine);
   }
 
@@ -203,7 +214,7 @@ export class Race {
    * @throws LazyShadowError ERR_INVALID_USE
    */
   acquire(goroutine: number, address: number): void {
-    this.#live();
+    this.#by(goroutine);
     checkedAddress(address);
     this.#detector.acquire(goroutine, address | 0, Math.floor(address / HIGH));
   }
@@ -213,7 +224,7 @@ export class Race {
    * @throws LazyShadowError ERR_INVALID_USE
    */
   release(goroutine: number, address: number): void {
-    this.#live();
+    this.#by(goroutine);
     checkedAddress(address);
     this.#detector.release(goroutine, address | 0, Math.floor(address / HIGH));
   }
@@ -223,7 +234,7 @@ export class Race {
    * @throws LazyShadowError ERR_INVALID_USE
    */
   releaseMerge(goroutine: number, address: number): void {
-    this.#live();
+    this.#by(goroutine);
     checkedAddress(address);
     this.#detector.releaseMerge(goroutine, address | 0, Math.floor(address / HIGH));
   }
@@ -233,7 +244,7 @@ export class Race {
    * @throws LazyShadowError ERR_INVALID_USE
    */
   releaseAcquire(goroutine: number, address: number): void {
-    this.#live();
+    this.#by(goroutine);
     checkedAddress(address);
     this.#detector.releaseAcquire(goroutine, address | 0, Math.floor(address / HIGH));
   }
@@ -243,7 +254,7 @@ export class Race {
    * @throws LazyShadowError ERR_INVALID_USE
    */
   ignoreSyncBegin(goroutine: number): void {
-    this.#live();
+    this.#by(goroutine);
     this.#detector.ignoreSyncBegin(goroutine);
   }
 
@@ -252,7 +263,7 @@ export class Race {
    * @throws LazyShadowError ERR_INVALID_USE
    */
   ignoreSyncEnd(goroutine: number): void {
-    this.#live();
+    this.#by(goroutine);
     this.#detector.ignoreSyncEnd(goroutine);
   }
 
@@ -269,11 +280,12 @@ export class Race {
     pc: number,
     callerPc = 0,
   ): void {
-    this.#live();
+    this.#by(goroutine);
     checkedAddress(address);
     checkedPc(pc);
     checkedPc(callerPc);
-    if (sizeBytes !== 4 && sizeBytes !== 8) throw invalid(`an atomic of ${sizeBytes} bytes, expected 4 or 8`);
+    if (sizeBytes !== 4 && sizeBytes !== 8)
+      throw invalid(`an atomic of ${shown(sizeBytes)} bytes, expected 4 or 8`);
     checkedSize(address, sizeBytes);
     const low = address | 0;
     const high = Math.floor(address / HIGH);
@@ -288,7 +300,7 @@ export class Race {
   }
 
   #access(goroutine: number, kind: number, address: number, pc: number, callerPc: number): void {
-    this.#live();
+    this.#by(goroutine);
     checkedAddress(address);
     checkedPc(pc);
     const low = address | 0;
@@ -303,7 +315,7 @@ export class Race {
   }
 
   #range(goroutine: number, kind: number, address: number, sizeBytes: number, pc: number): void {
-    this.#live();
+    this.#by(goroutine);
     checkedAddress(address);
     checkedSize(address, sizeBytes);
     checkedPc(pc);
@@ -319,23 +331,34 @@ export class Race {
     );
   }
 
+  /** A call by a goroutine; whether there is one the detector knows. */
+  #by(goroutine: number): void {
+    this.#live();
+    checkedGoroutine(goroutine);
+  }
+
   #live(): void {
     if (this.#finished) throw invalid('the race runtime has been finalized');
   }
 }
 
+function checkedGoroutine(goroutine: number): void {
+  if (!Number.isInteger(goroutine)) throw invalid(`${shown(goroutine)} is no goroutine`);
+}
+
 function checkedAddress(address: number): number {
   if (Number.isInteger(address) && address >= 0 && address < ADDRESS_LIMIT) return address;
-  throw invalid(`${address} is no address below 2^48`);
+  throw invalid(`${shown(address)} is no address below 2^48`);
 }
 
 function checkedPc(pc: number): void {
-  if (!Number.isInteger(pc) || pc < 0 || pc >= ADDRESS_LIMIT) throw invalid(`${pc} is no pc below 2^48`);
+  if (!Number.isInteger(pc) || pc < 0 || pc >= ADDRESS_LIMIT)
+    throw invalid(`${shown(pc)} is no pc below 2^48`);
 }
 
 function checkedSize(address: number, sizeBytes: number): number {
   if (Number.isInteger(sizeBytes) && sizeBytes >= 0 && address + sizeBytes <= ADDRESS_LIMIT) return sizeBytes;
-  throw invalid(`${sizeBytes} bytes at ${formatAddress(address)} are no range below 2^48`);
+  throw invalid(`${shown(sizeBytes)} bytes at ${formatAddress(address)} are no range below 2^48`);
 }
 
 function invalid(what: string): LazyShadowError {

@@ -94,15 +94,35 @@ interface Description {
 }
 
 /**
- * What a detector reaches a shadow's cells through. For lib/ only: its windows span memory that must not be touched
- * unless the page states say so.
+ * What a shadow's cells are reached through. For lib/ only: its windows span memory that must not be touched unless the
+ * page states say so.
  */
 export let windowsOf: (shadow: Shadow) => ShadowMemory;
+
+/**
+ * As windowsOf, for a detector: the only one that the shadow ever has, since it would take what another has left there
+ * for its own.
+ * @throws LazyShadowError ERR_INVALID_ARGUMENT: no Shadow; ERR_INVALID_USE: it has had a detector; ERR_RELEASED
+ */
+export let claimWindows: (verb: string, shadow: Shadow) => ShadowMemory;
 
 /** The shadow of a program's memory. */
 export class Shadow {
   static {
     windowsOf = (shadow) => shadow.#windows;
+    claimWindows = (verb, shadow) => {
+      if (typeof shadow !== 'object' || shadow === null || !(#windows in shadow)) {
+        throw new LazyShadowError('ERR_INVALID_ARGUMENT', `${verb}: the shadow must be made by new Shadow.`, {
+          verb,
+        });
+      }
+      if (shadow.#live(verb).claim()) return shadow.#windows;
+      throw new LazyShadowError(
+        'ERR_INVALID_USE',
+        `${verb}: the shadow holds the cells of another race runtime. Make a new one.`,
+        { verb },
+      );
+    };
   }
 
   /** Where the shadow of what lies. */
@@ -212,7 +232,8 @@ export class Shadow {
 
   /**
    * Forgets the shadow of application memory and gives its pages back (under `eager` and `unreserved` they stay
-   * mapped, empty). When the range is mapped again its shadow is zero. Parts that are not mapped are no error.
+   * mapped, empty, and so they do while another thread keeps cells in this shadow). When the range is mapped again its
+   * shadow is zero. Parts that are not mapped are no error.
    * @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_OUT_OF_RANGE, ERR_RELEASED
    */
   unmapShadow(address: number | bigint, sizeBytes: number | bigint): void {
@@ -373,7 +394,7 @@ export class Shadow {
       );
     }
     if (error.code === 'ERR_ADDRESS_TAKEN' && error.address !== undefined && error.sizeBytes !== undefined) {
-      const conflict = firstMapping(error.address, error.sizeBytes) ?? error.address;
+      const conflict = conflictIn(error.address, error.sizeBytes);
       return new LazyShadowError(
         'ERR_ADDRESS_TAKEN',
         `${verb}: the shadow of ${sizeBytes} bytes at ${formatAddress(address)} belongs at ` +
@@ -388,6 +409,15 @@ export class Shadow {
 
 /** Options objects that mean: attach to the shadow of this number. */
 const attachments = new WeakMap<ShadowOptions, number>();
+
+/** Where something stands in the way: as near as the system tells. */
+function conflictIn(address: number, sizeBytes: number): number {
+  try {
+    return firstMapping(address, sizeBytes) ?? address;
+  } catch {
+    return address; // the refusal that is being explained matters more than this one
+  }
+}
 
 /** A power of two from the page size to `most`. */
 function checkedPowerOfTwo(verb: string, name: string, given: unknown, most = 2 ** 47): number {

@@ -5,6 +5,7 @@
  * It writes what it is told, and checks only that the fields hold it: a test of damaged input must be able to say
  * what no reader accepts.
  */
+import { shown } from '../native/arguments.js';
 import { LazyShadowError } from '../native/errors.js';
 import { EVENT_BYTES, eventOffset, HEADER, HEADER_BYTES, MAGIC, type Op, VERSION, WORD } from './format.js';
 
@@ -99,7 +100,7 @@ function fits(field: string, value: number, limit: number): void {
   if (Number.isSafeInteger(value) && value >= 0 && value < limit) return;
   throw new LazyShadowError(
     'ERR_INVALID_ARGUMENT',
-    `${field} is ${value}, expected a whole number from 0 to below ${limit}. Give one that the field can hold.`,
+    `${field} is ${shown(value)}, expected a whole number from 0 to below ${limit}. Give one that the field can hold.`,
     { verb: 'event' },
   );
 }

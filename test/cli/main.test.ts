@@ -5,6 +5,8 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { lazyshadow, lazyshadowUnder } from '../support/cli.js';
+import { windows } from '../support/proc.js';
+import { unless } from '../support/skips.js';
 
 const manifest = JSON.parse(
   readFileSync(fileURLToPath(new URL('../../package.json', import.meta.url)), 'utf8'),
@@ -83,7 +85,8 @@ describe('doctor', () => {
     expect(lazyshadow(['doctor']).stdout).toMatch(/^page size +\d+ KiB$/m);
   });
 
-  it.runIf(process.platform === 'linux')('has advice for a limit on address space, and none without', () => {
+  const hasLimit = unless(!windows, 'Windows has no ulimit');
+  it('has advice for a limit on address space, and none without', hasLimit, () => {
     const limit = (all: Finding[]) => all.find(({ name }) => name.startsWith('address space limit'));
     expect(limit(findings())).toMatchObject({ value: null, advice: null });
     const limited = limit(findings(`ulimit -v ${8 * 2 ** 20}`));

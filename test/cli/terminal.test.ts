@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lazyshadow } from '../support/cli.js';
-import { goEnvironment, goProgram, hasGo, unlessGo } from '../support/go.js';
+import { goEnvironment, goProgram, hasGo } from '../support/go.js';
+import { unless } from '../support/skips.js';
 import { CONTROL_C, onTerminal, onTerminalMeanwhile } from '../support/terminal.js';
 import { program, programBytes } from '../support/recordings.js';
 
@@ -139,7 +140,7 @@ describe.skipIf(!hasTerminals)('Control-C', () => {
   });
 });
 
-describe.skipIf(!hasTerminals || !hasGo)(`Control-C in a recorded program${unlessGo}`, () => {
+describe('Control-C in a recorded program', unless(hasTerminals && hasGo, 'no terminal or no Go'), () => {
   it('is the program’s: the recording is finished, and nothing else is left', { timeout: 300_000 }, () => {
     const temporary = mkdtempSync(join(directory, 'tmp-'));
     const env = { ...goEnvironment(file('cache')), TMPDIR: temporary };

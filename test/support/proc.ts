@@ -2,6 +2,7 @@
  * What Linux says of a process, read independently of the addon: tests compare the two.
  */
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { firstMapping } from '../../lib/native/system.js';
 
 export const linux = process.platform === 'linux';
 export const windows = process.platform === 'win32';
@@ -32,7 +33,11 @@ export function mappings(pid: number | 'self' = 'self'): Mapping[] {
 }
 
 /** Bytes of charged ("accounted") mappings within [start, start + sizeBytes). */
-export function chargedBytes(start: number, sizeBytes: number, from = mappings()): number {
+export function chargedBytes(
+  start: number,
+  sizeBytes: number,
+  from: readonly Mapping[] = mappings(),
+): number {
   let bytes = 0;
   for (const mapping of from) {
     if (!mapping.flags.includes('ac')) continue;
@@ -47,6 +52,11 @@ export function status(field: string, pid: number | 'self' = 'self'): number {
   return Number(line?.[1]) * 1024;
 }
 
+/** Whether anything is mapped in a range: what /proc says where it is, else what the addon does. */
+export function isAnythingAt(start: number, sizeBytes: number): boolean {
+  return linux ? usageOf(start, sizeBytes).mappedBytes > 0 : firstMapping(start, sizeBytes) !== null;
+}
+
 /** What the kernel says of [start, start + sizeBytes), where whole mappings begin and end. */
 export interface RangeUsage {
   /** Writable, readable or neither: the bytes that something is mapped at. */
@@ -57,7 +67,7 @@ export interface RangeUsage {
 }
 
 /** Adds up the mappings that lie in a range. Those that reach beyond it count with their part, resident ones whole. */
-export function usageOf(start: number, sizeBytes: number, from = mappings()): RangeUsage {
+export function usageOf(start: number, sizeBytes: number, from: readonly Mapping[] = mappings()): RangeUsage {
   const usage = { mappedBytes: 0, writableBytes: 0, chargedBytes: 0, residentBytes: 0 };
   for (const mapping of from) {
     const bytes = Math.min(mapping.end, start + sizeBytes) - Math.max(mapping.start, start);

@@ -24,6 +24,11 @@ export interface TerminalOptions {
   readonly cwd?: string;
 }
 
+/** A user's environment: CI, NO_COLOR, TMUX and many more would say something about colours (node:tty, getColorDepth). */
+const user = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => /^(PATH|HOME|TMPDIR|LANG|GO.*)$/.test(name)),
+);
+
 export const CONTROL_C = '\u0003';
 
 /** Runs `lazyshadow` with these arguments on a terminal. */
@@ -46,6 +51,6 @@ export async function onTerminalMeanwhile(
 
 function driving(args: readonly string[], { columns = 160, env, cwd, ...keys }: TerminalOptions) {
   const parameters = [DRIVER, JSON.stringify({ columns, ...keys }), process.execPath, MAIN, ...args];
-  const rest = { maxBuffer: 2 ** 28, env: { ...process.env, TERM: 'xterm-256color', ...env }, cwd };
+  const rest = { maxBuffer: 2 ** 28, env: { ...user, TERM: 'xterm-256color', ...env }, cwd };
   return { parameters, rest };
 }

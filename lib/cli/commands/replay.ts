@@ -4,6 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { LazyShadowError } from '../../native/errors.js';
+import { printable, printableJson } from '../../native/printable.js';
 import { processMemory } from '../../native/system.js';
 import { type GoraceOptions, parseGorace } from '../../race/gorace.js';
 import { jsonAddress, jsonRace } from '../../race/report-json.js';
@@ -83,7 +84,7 @@ async function replayFiles(files: readonly string[], flags: ReplayFlags, version
         const { result, shadow } = await replayFile(file, flags);
         const symbolize = (pc: number) => result.symbols.frames(pc);
         found += result.reports.length;
-        if (format === 'json') output.write(`${JSON.stringify(jsonLine(result, shadow, gorace))}\n`);
+        if (format === 'json') output.write(`${printableJson(jsonLine(result, shadow, gorace))}\n`);
         else if (format === 'sarif') {
           const { stripPathPrefix } = gorace;
           sarifRuns.push({ name: result.name, reports: result.reports, symbolize, stripPathPrefix });
@@ -101,7 +102,7 @@ async function replayFiles(files: readonly string[], flags: ReplayFlags, version
         failed = true;
       }
     }
-    if (format === 'sarif') output.write(`${JSON.stringify(sarifLog(sarifRuns, version), null, 2)}\n`);
+    if (format === 'sarif') output.write(`${printableJson(sarifLog(sarifRuns, version), 2)}\n`);
   } finally {
     output.close();
   }
@@ -125,7 +126,7 @@ async function replayFile(
   flags: ReplayFlags,
 ): Promise<{ result: ReplayResult; shadow: MemoryAtEnd }> {
   const reader = await TraceReader.open(file);
-  const bar = progressBar(reader.name);
+  const bar = progressBar(printable(reader.name));
   try {
     const shadow = new Shadow({ policy: flags.policy, layout: flags.layout });
     try {
