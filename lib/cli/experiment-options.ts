@@ -43,7 +43,7 @@ export function addExperimentOptions(command: Command): Command {
     .addOption(new Option('--workload <name>', 'a built-in workload instead').choices(WORKLOAD_NAMES))
     .option(
       '--heap <size>',
-      "a built-in workload's heap at its largest, such as 512M or 4GiB (default: 1GiB)",
+      "a built-in workload's heap at its largest, such as 512M or 4GiB (default: 256MiB)",
       parseSize,
     );
   return addWhereOptions(command);

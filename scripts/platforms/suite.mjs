@@ -9,6 +9,7 @@ const COPIED = [
   'package.json',
   'package-lock.json',
   'tsconfig.json',
+  'typedoc.json',
   'vitest.config.ts',
   'binding.gyp',
   'LICENSE',

@@ -198,6 +198,12 @@ describe('workloads', () => {
     expect(stdout).toMatch(/HeapSys +HeapInuse +HeapReleased/);
   });
 
+  it('are sized for a laptop unless told otherwise, as the help says', () => {
+    const { policies } = measured(['--workload', 'sparse', '--policy', 'touch']);
+    expect(policies.map(({ final }) => final.heapBytes)).toEqual([2 ** 28]);
+    expect(lazyshadow(['top', '--help']).stdout.replace(/\s+/g, ' ')).toContain('(default: 256MiB)');
+  });
+
   it('touch commits far less than lazy where little is touched', () => {
     const { policies } = measured(['--workload', 'sparse', '--heap', '256M', '--policy', 'lazy,touch']);
     const [lazy, touch] = policies.map(({ final }) => final.committedBytes);

@@ -30,7 +30,7 @@ export function registerTop(program: Command): void {
     .addHelpText(
       'after',
       '\nA bar is logarithmic: █ resident, ▒ committed, · reserved. Into a pipe it prints a line for each sample.' +
-        '\n\nExample:\n  lazyshadow top --workload growth-shrink --heap 2GiB --seconds 20\n',
+        '\n\nExample:\n  lazyshadow top --workload growth-shrink --seconds 20\n',
     )
     .action(async (flags: Flags) => {
       const view = process.stdout.isTTY === true ? tableView() : lineView();
