@@ -15,7 +15,8 @@ h5{color:var(--muted);font-weight:500}
 a{color:var(--lazy)}
 nav ul{display:flex;flex-wrap:wrap;gap:.25rem 1.25rem;list-style:none;margin:.75rem 0;padding:0}
 code,.stack,.where{font-family:${MONOSPACE};font-size:.9em}
-.note,.where,.skip{position:absolute;left:-100vw}
+.note,.where{color:var(--muted)}
+.skip{position:absolute;left:-100vw}
 .skip:focus{left:1rem;top:0;background:var(--background);padding:.5rem}
 :focus-visible{outline:3px solid var(--lazy);outline-offset:2px}
 .scroll{overflow-x:auto;border:1px solid var(--grid);border-radius:.5rem}

@@ -123,6 +123,29 @@ describe('the page of a recording with a race', unlessNoBrowser, () => {
     });
   });
 
+  it.each(VIEWS)('shows all of its words, seen $width pixels wide, $colorScheme', async (view) => {
+    await withPage(file('racymap.html'), view, async ({ page }) => {
+      const outside = await page.evaluate(() => {
+        // What has text of its own; tables can be scrolled to the right, and the link to the content comes with the focus.
+        const all = Array.from(document.querySelectorAll<HTMLElement>('body *')).filter(
+          (element) =>
+            element.closest('.skip, svg, script') === null &&
+            Array.from(element.childNodes).some(
+              ({ nodeType, textContent }) => nodeType === Node.TEXT_NODE && textContent?.trim() !== '',
+            ),
+        );
+        const seen = (element: HTMLElement) => {
+          const { left, right, height } = element.getBoundingClientRect();
+          const inTable = element.closest('.scroll') !== null;
+          return height > 0 && left >= 0 && (inTable || right <= window.innerWidth);
+        };
+        return { count: all.length, texts: all.filter((one) => !seen(one)).map((one) => one.textContent) };
+      });
+      expect(outside.count).toBeGreaterThan(50);
+      expect(outside.texts).toEqual([]);
+    });
+  });
+
   it('says of each race both stacks, with positions, the go statements, and the object', async () => {
     const [race] = data.recording?.races ?? [];
     if (race === undefined) throw new Error('racymap has a race');
