@@ -143,6 +143,22 @@ describe('the page of a recording with a race', unlessNoBrowser, () => {
       });
       expect(outside.count).toBeGreaterThan(50);
       expect(outside.texts).toEqual([]);
+      // The last cell of each row, when its table is scrolled to the end: the first one stays where it is, and may cover it.
+      const covered = await page.evaluate(() => {
+        const rows = Array.from(document.querySelectorAll<HTMLElement>('.scroll tr'));
+        return rows.flatMap((row) => {
+          const scroll = row.closest('.scroll');
+          const last = row.lastElementChild;
+          if (scroll === null || last === null) return [row.innerText];
+          scroll.scrollLeft = scroll.scrollWidth;
+          last.scrollIntoView({ block: 'center' });
+          const { left, top, width, height } = last.getBoundingClientRect();
+          return document.elementFromPoint(left + width / 2, top + height / 2) === last
+            ? []
+            : [row.innerText];
+        });
+      });
+      expect(covered).toEqual([]);
     });
   });
 
