@@ -12,6 +12,8 @@ const COPIED = [
   'typedoc.json',
   'vitest.config.ts',
   'binding.gyp',
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
   'LICENSE',
   'README.md',
   '.ci',
