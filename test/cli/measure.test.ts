@@ -243,7 +243,8 @@ describe('recordings', () => {
     const plain = join(directory, 'heapgrow.trc');
     writeFileSync(plain, gunzipSync(readFileSync(shippedRecording)));
     const packed = measured(['--trace', shippedRecording, '--policy', 'touch']);
-    const unpacked = measured(['--trace', plain, '--policy', 'touch']);
+    const unpacked = measured([plain, '--policy', 'touch']); // short for --trace
+    expect(unpacked.trace).toBe(plain);
     const piped = lazyshadow(['measure', '--json', '--trace', '-', '--policy', 'lazy,touch'], {
       input: readFileSync(plain),
     });
@@ -325,6 +326,9 @@ describe('refusals', () => {
     [['--heap', '0'], 'size'],
     [['--trace', 'x', '--workload', 'growth'], 'cannot be used with'],
     [['--polcy', 'lazy'], '--policy'],
+    [['x', '--trace', 'y'], 'one recording'],
+    [['x', '--workload', 'growth'], 'not both'],
+    [['x', 'y'], 'too many arguments'],
   ])('%j ends with exit code 2 and says what is wrong', (args, word) => {
     const { code, stdout, stderr } = lazyshadow(['measure', ...args]);
     expect(code).toBe(2);
