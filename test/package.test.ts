@@ -2,45 +2,29 @@
  * The package as a stranger gets it: packed, unpacked into an empty project, imported, required, typed, run.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { addAddon, emptyProject, pack, type Packed, removeProject, ROOT } from './support/stranger.js';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-const posix = process.platform !== 'win32';
 let project: string;
-let files: string[];
+let packed: Packed;
 
 /** Packages that the library itself needs; the rest are the command line's. */
 const LIBRARY_PACKAGES = ['bindings', 'file-uri-to-path'];
 
 beforeAll(() => {
-  project = mkdtempSync(join(tmpdir(), 'lazyshadow-package-'));
-  const [packed] = JSON.parse(
-    execFileSync('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', project], {
-      cwd: root,
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-      shell: !posix,
-    }),
-  ) as [{ filename: string; files: { path: string }[] }];
-  files = packed.files.map(({ path }) => path);
+  project = emptyProject();
+  packed = pack(project);
   const home = join(project, 'node_modules', 'lazyshadow');
   mkdirSync(home, { recursive: true });
-  execFileSync('tar', ['-xzf', join(project, packed.filename), '-C', home, '--strip-components=1']);
-  // What node-gyp builds in a checkout, or a platform's binary in a package that was published.
-  cpSync(
-    join(root, 'build', 'Release', 'lazyshadow.node'),
-    join(home, 'build', 'Release', 'lazyshadow.node'),
-  );
+  execFileSync('tar', ['-xzf', packed.tarball, '-C', home, '--strip-components=1']);
+  addAddon(home);
   for (const name of LIBRARY_PACKAGES) {
-    symlinkSync(join(root, 'node_modules', name), join(project, 'node_modules', name), 'junction');
+    symlinkSync(join(ROOT, 'node_modules', name), join(project, 'node_modules', name), 'junction');
   }
-  writeFileSync(join(project, 'package.json'), '{"name":"stranger","private":true}\n');
 });
-afterAll(() => rmSync(project, { recursive: true, force: true }));
+afterAll(() => removeProject(project));
 
 function node(kind: 'module' | 'commonjs', code: string): unknown {
   const script = join(project, kind === 'module' ? 'main.mjs' : 'main.cjs');
@@ -65,11 +49,31 @@ const USE = `
 
 describe('the packed package', () => {
   it('holds what a user needs and nothing else', () => {
-    expect(files).toContain('data/heapgrow.trc.gz');
-    expect(files).toContain('dist/esm/index.d.ts');
-    expect(files).toContain('dist/cjs/index.js');
-    expect(files.filter((path) => /^(test|lib|scripts|node_modules|build)\//.test(path))).toEqual([]);
-    expect(readdirSync(join(project, 'node_modules', 'lazyshadow'))).toContain('LICENSE');
+    const files = packed.files.map(({ path }) => path);
+    for (const needed of [
+      'LICENSE',
+      'README.md',
+      'data/heapgrow.trc.gz',
+      'dist/esm/index.d.ts',
+      'dist/cjs/index.js',
+      'dist/esm/report/echarts.LICENSE.md',
+      // For a platform that the package has no binary for, and for recording Go programs.
+      'binding.gyp',
+      'native/addon.cc',
+      'native/recorder/recording.c',
+    ])
+      expect(files).toContain(needed);
+    const known = /^(LICENSE|README\.md|package\.json|binding\.gyp|(dist|native|prebuilds|data)\/.*)$/;
+    expect(files.filter((path) => !known.test(path))).toEqual([]);
+    expect(files.filter((path) => /\.trc/.test(path))).toEqual(['data/heapgrow.trc.gz']);
+    expect(files.filter((path) => /\.map$|_test\.|\.test\./.test(path))).toEqual([]);
+  });
+
+  it('is small: two thirds of a megabyte, and what the binaries weigh', () => {
+    // Packed files shrink to about a third; a binary of 200 KB is no more than that.
+    const binaries = packed.files.filter(({ path }) => path.startsWith('prebuilds/'));
+    const binaryBytes = binaries.reduce((sum, { size }) => sum + size, 0);
+    expect(packed.sizeBytes - binaryBytes).toBeLessThan(650_000);
   });
 
   it('works by import, with none of the command line’s packages', () => {
@@ -130,14 +134,44 @@ describe('the packed package', () => {
       '--types',
       'node',
     ];
-    const roots = ['--typeRoots', join(root, 'node_modules', '@types')];
-    const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+    const roots = ['--typeRoots', join(ROOT, 'node_modules', '@types')];
+    const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
     const checked = spawnSync(process.execPath, [tsc, ...flags, ...roots, 'typed.mts', 'typed.cts'], {
       cwd: project,
       encoding: 'utf8',
     });
     expect(checked.stdout).toBe('');
     expect(checked.status).toBe(0);
+  });
+
+  it('has nothing wrong with its types or its manifest: arethetypeswrong, publint', () => {
+    const tools = [
+      // node10 is a resolution that TypeScript 6 warns of, and that knows no exports.
+      ['@arethetypeswrong/cli/dist/index.js', packed.tarball, '--profile', 'node16', '--format', 'json'],
+      ['publint/src/cli.js', 'run', packed.tarball, '--strict'],
+    ];
+    const [types, manifest] = tools.map(([tool = '', ...args]) =>
+      spawnSync(process.execPath, [join(ROOT, 'node_modules', tool), ...args], { encoding: 'utf8' }),
+    );
+    const { problems } = JSON.parse(types?.stdout ?? '') as {
+      problems: Record<string, { resolutionKind: string }[]>;
+    };
+    const counted = Object.values(problems).flat();
+    expect(counted.filter(({ resolutionKind }) => resolutionKind !== 'node10')).toEqual([]);
+    expect(types?.status).toBe(0);
+    expect(manifest?.stdout).toContain('All good!');
+    expect(manifest?.status).toBe(0);
+  });
+
+  it('has no any in what its types say', () => {
+    const declared = packed.files.filter(({ path }) => /^dist\/(esm|cjs)\/.*\.d\.ts$/.test(path));
+    expect(declared.length).toBeGreaterThan(100);
+    for (const { path } of declared) {
+      const text = readFileSync(join(project, 'node_modules', 'lazyshadow', path), 'utf8');
+      // What is left when comments are gone.
+      const code = text.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '');
+      expect(code.match(/[^\n]*\bany\b[^\n]*/g) ?? [], path).toEqual([]);
+    }
   });
 
   it('says what to do where there is no addon', () => {
@@ -161,5 +195,17 @@ describe('the packed package', () => {
     expect(errorCode).toBe('ERR_ADDON_MISSING');
     expect(message).toContain('C++17 compiler');
     expect(found).toMatchObject([{ name: 'native addon', value: 'missing' }]);
+  });
+});
+
+describe('the reference', () => {
+  it('documents every public symbol', () => {
+    const typedoc = join(ROOT, 'node_modules', 'typedoc', 'bin', 'typedoc');
+    const { stdout, stderr, status } = spawnSync(process.execPath, [typedoc, '--emit', 'none'], {
+      cwd: ROOT,
+      encoding: 'utf8',
+    });
+    expect(stdout + stderr).not.toMatch(/warning|error/i);
+    expect(status).toBe(0);
   });
 });

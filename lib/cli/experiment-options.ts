@@ -2,7 +2,7 @@
  * The options that say what to measure, which several commands have.
  */
 
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { MeasureOptions } from '../measure/measure.js';
 import { WORKLOAD_NAMES } from '../measure/workloads.js';
 import { DEFAULT_LAYOUT, LAYOUT_NAMES } from '../shadow/layouts.js';
@@ -31,9 +31,15 @@ export function addWhereOptions(command: Command): Command {
     );
 }
 
-/** Adds them, and `--trace`, `--workload` and `--heap`. */
+/** Adds them, and `--trace`, `--workload` and `--heap`; a recording may be given as other commands take it, too. */
 export function addExperimentOptions(command: Command): Command {
+  const asTrace = (path: string) => {
+    if (command.getOptionValue('trace') !== undefined) throw new InvalidArgumentError('Give one recording.');
+    command.setOptionValueWithSource('trace', path, 'cli');
+    return path;
+  };
   command
+    .argument('[file]', 'a recording: short for --trace', asTrace)
     .addOption(
       new Option(
         '--trace <file>',
@@ -43,7 +49,7 @@ export function addExperimentOptions(command: Command): Command {
     .addOption(new Option('--workload <name>', 'a built-in workload instead').choices(WORKLOAD_NAMES))
     .option(
       '--heap <size>',
-      "a built-in workload's heap at its largest, such as 512M or 4GiB (default: 1GiB)",
+      "a built-in workload's heap at its largest, such as 512M or 4GiB (default: 256MiB)",
       parseSize,
     );
   return addWhereOptions(command);

@@ -213,7 +213,7 @@ function recordingSection({ summary }: RecordingReport): Html {
     </div>
     <h3>Functions with most events</h3>
     <div class="scroll" role="region" aria-label="Functions with most events, a table" tabindex="0">
-      <table>
+      <table class="words">
         <thead>
           <tr>
             <th scope="col">function</th>

@@ -15,7 +15,8 @@ h5{color:var(--muted);font-weight:500}
 a{color:var(--lazy)}
 nav ul{display:flex;flex-wrap:wrap;gap:.25rem 1.25rem;list-style:none;margin:.75rem 0;padding:0}
 code,.stack,.where{font-family:${MONOSPACE};font-size:.9em}
-.note,.where,.skip{position:absolute;left:-100vw}
+.note,.where{color:var(--muted)}
+.skip{position:absolute;left:-100vw}
 .skip:focus{left:1rem;top:0;background:var(--background);padding:.5rem}
 :focus-visible{outline:3px solid var(--lazy);outline-offset:2px}
 .scroll{overflow-x:auto;border:1px solid var(--grid);border-radius:.5rem}
@@ -24,6 +25,8 @@ th,td{padding:.4rem .6rem;text-align:right;white-space:nowrap;border-bottom:1px 
 tr:last-child>*{border-bottom:0}
 th:first-child{text-align:left;position:sticky;left:0;background:var(--background)}
 thead th{color:var(--muted);font-weight:500}
+.words th,.words td{white-space:normal}
+.words code,.words .where{overflow-wrap:anywhere}
 .swatch{display:inline-block;width:.7em;height:.7em;border-radius:.15em;margin-right:.45em}
 .charts{margin-top:1.25rem;display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,23rem),1fr));gap:1.5rem 2rem}
 figure{margin:0;min-width:0}
@@ -38,6 +41,7 @@ figure svg{width:100%;height:auto;display:block;max-width:30rem}
 .stack{margin:0;padding-left:1.6rem}
 .stack li{overflow-wrap:anywhere;margin:.15rem 0}
 .stack b{font-weight:600}
+.stack .where{display:block}
 .facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,9.5rem),1fr));gap:.75rem;margin:1rem 0;padding:0}
 .facts div{background:var(--panel);border-radius:.5rem;padding:.6rem .9rem}
 .facts dt{color:var(--muted);font-size:.88rem}

@@ -198,6 +198,12 @@ describe('workloads', () => {
     expect(stdout).toMatch(/HeapSys +HeapInuse +HeapReleased/);
   });
 
+  it('are sized for a laptop unless told otherwise, as the help says', () => {
+    const { policies } = measured(['--workload', 'sparse', '--policy', 'touch']);
+    expect(policies.map(({ final }) => final.heapBytes)).toEqual([2 ** 28]);
+    expect(lazyshadow(['top', '--help']).stdout.replace(/\s+/g, ' ')).toContain('(default: 256MiB)');
+  });
+
   it('touch commits far less than lazy where little is touched', () => {
     const { policies } = measured(['--workload', 'sparse', '--heap', '256M', '--policy', 'lazy,touch']);
     const [lazy, touch] = policies.map(({ final }) => final.committedBytes);
@@ -237,7 +243,8 @@ describe('recordings', () => {
     const plain = join(directory, 'heapgrow.trc');
     writeFileSync(plain, gunzipSync(readFileSync(shippedRecording)));
     const packed = measured(['--trace', shippedRecording, '--policy', 'touch']);
-    const unpacked = measured(['--trace', plain, '--policy', 'touch']);
+    const unpacked = measured([plain, '--policy', 'touch']); // short for --trace
+    expect(unpacked.trace).toBe(plain);
     const piped = lazyshadow(['measure', '--json', '--trace', '-', '--policy', 'lazy,touch'], {
       input: readFileSync(plain),
     });
@@ -319,6 +326,9 @@ describe('refusals', () => {
     [['--heap', '0'], 'size'],
     [['--trace', 'x', '--workload', 'growth'], 'cannot be used with'],
     [['--polcy', 'lazy'], '--policy'],
+    [['x', '--trace', 'y'], 'one recording'],
+    [['x', '--workload', 'growth'], 'not both'],
+    [['x', 'y'], 'too many arguments'],
   ])('%j ends with exit code 2 and says what is wrong', (args, word) => {
     const { code, stdout, stderr } = lazyshadow(['measure', ...args]);
     expect(code).toBe(2);

@@ -202,6 +202,7 @@ describe('completion', () => {
     expect(complete('replay', 'ra')).toEqual(['racymap.trc']);
     expect(complete('replay', '../')).toContain(`../${directory.split('/').at(-1)}/`);
     expect(complete('top', '--trace', 'chu')).toEqual(['churn.trc']);
+    expect(complete('measure', 'chu')).toEqual(['churn.trc']);
   });
 
   it.each(['bash', 'zsh', 'fish', 'powershell'])('has a script for %s', (shell) => {

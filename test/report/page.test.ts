@@ -12,7 +12,7 @@ import { escaped, html } from '../../lib/report/html.js';
 import type { PageData } from '../../lib/report/page.js';
 import { DARK, LIGHT } from '../../lib/report/theme.js';
 import { Op } from '../../lib/trace/format.js';
-import { hasBrowser, unlessBrowser, type View, withPage } from '../support/browser.js';
+import { unlessNoBrowser, type View, withPage } from '../support/browser.js';
 import { lazyshadow } from '../support/cli.js';
 import { program, programBytes, shippedRecording } from '../support/recordings.js';
 import { begun } from '../support/traces.js';
@@ -41,7 +41,7 @@ const VIEWS: readonly View[] = [
 const rgb = (hex: string) =>
   `rgb(${[1, 3, 5].map((at) => Number.parseInt(hex.slice(at, at + 2), 16)).join(', ')})`;
 
-describe.skipIf(!hasBrowser)(`the page of a recording with a race${unlessBrowser}`, () => {
+describe('the page of a recording with a race', unlessNoBrowser, () => {
   let data: PageData;
   beforeAll(() => {
     writeFileSync(file('racymap.trc'), programBytes(program('racymap')));
@@ -123,6 +123,45 @@ describe.skipIf(!hasBrowser)(`the page of a recording with a race${unlessBrowser
     });
   });
 
+  it.each(VIEWS)('shows all of its words, seen $width pixels wide, $colorScheme', async (view) => {
+    await withPage(file('racymap.html'), view, async ({ page }) => {
+      const outside = await page.evaluate(() => {
+        // What has text of its own; tables can be scrolled to the right, and the link to the content comes with the focus.
+        const all = Array.from(document.querySelectorAll<HTMLElement>('body *')).filter(
+          (element) =>
+            element.closest('.skip, svg, script') === null &&
+            Array.from(element.childNodes).some(
+              ({ nodeType, textContent }) => nodeType === Node.TEXT_NODE && textContent?.trim() !== '',
+            ),
+        );
+        const seen = (element: HTMLElement) => {
+          const { left, right, height } = element.getBoundingClientRect();
+          const inTable = element.closest('.scroll') !== null;
+          return height > 0 && left >= 0 && (inTable || right <= window.innerWidth);
+        };
+        return { count: all.length, texts: all.filter((one) => !seen(one)).map((one) => one.textContent) };
+      });
+      expect(outside.count).toBeGreaterThan(50);
+      expect(outside.texts).toEqual([]);
+      // The last cell of each row, when its table is scrolled to the end: the first one stays where it is, and may cover it.
+      const covered = await page.evaluate(() => {
+        const rows = Array.from(document.querySelectorAll<HTMLElement>('.scroll tr'));
+        return rows.flatMap((row) => {
+          const scroll = row.closest('.scroll');
+          const last = row.lastElementChild;
+          if (scroll === null || last === null) return [row.innerText];
+          scroll.scrollLeft = scroll.scrollWidth;
+          last.scrollIntoView({ block: 'center' });
+          const { left, top, width, height } = last.getBoundingClientRect();
+          return document.elementFromPoint(left + width / 2, top + height / 2) === last
+            ? []
+            : [row.innerText];
+        });
+      });
+      expect(covered).toEqual([]);
+    });
+  });
+
   it('says of each race both stacks, with positions, the go statements, and the object', async () => {
     const [race] = data.recording?.races ?? [];
     if (race === undefined) throw new Error('racymap has a race');
@@ -195,7 +234,7 @@ describe.skipIf(!hasBrowser)(`the page of a recording with a race${unlessBrowser
   });
 });
 
-describe.skipIf(!hasBrowser)(`a recording that tries to be more than text${unlessBrowser}`, () => {
+describe('a recording that tries to be more than text', unlessNoBrowser, () => {
   const EVIL = [
     '</script><script>alert(1)</script>',
     '<img src=x onerror=alert(1)>',
@@ -279,7 +318,7 @@ describe('html', () => {
 });
 
 describe('measure --plot', () => {
-  it.skipIf(!hasBrowser)(`draws one picture that a browser shows${unlessBrowser}`, async () => {
+  it('draws one picture that a browser shows', unlessNoBrowser, async () => {
     const args = ['measure', '--plot', file('m.svg'), '--json'];
     const { code, stdout, stderr } = lazyshadow(args);
     expect({ code, stderr }).toEqual({ code: 0, stderr: `lazyshadow: wrote ${file('m.svg')}\n` });

@@ -32,7 +32,7 @@ export function registerMeasure(program: Command): void {
         '\n  lazyshadow measure --workload sparse --heap 4GiB --policy lazy,touch' +
         '\n  lazyshadow measure --trace x.trc.gz --plot x.svg\n',
     )
-    .action(async (flags: Flags) => {
+    .action(async (_file: string | undefined, flags: Flags) => {
       if (flags.plot !== undefined) requireWritable(flags.plot);
       const result = await measureWithProgress({
         ...experimentOf(flags),

@@ -30,9 +30,9 @@ export function registerTop(program: Command): void {
     .addHelpText(
       'after',
       '\nA bar is logarithmic: █ resident, ▒ committed, · reserved. Into a pipe it prints a line for each sample.' +
-        '\n\nExample:\n  lazyshadow top --workload growth-shrink --heap 2GiB --seconds 20\n',
+        '\n\nExample:\n  lazyshadow top --workload growth-shrink --seconds 20\n',
     )
-    .action(async (flags: Flags) => {
+    .action(async (_file: string | undefined, flags: Flags) => {
       const view = process.stdout.isTTY === true ? tableView() : lineView();
       try {
         const result = await measure({
