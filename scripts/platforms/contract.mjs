@@ -29,7 +29,7 @@ const MACOS = { sources: PLATFORM_SOURCES.mac, programs: ['os_memory_test'] };
 const HOSTS = { linux: LINUX, win32: WINDOWS, darwin: MACOS };
 
 /** A compiler of this machine, by its name. */
-const installed = (name, ...flags) => ({ command: [program(name), ...flags], env: {} });
+const installed = async (name, ...flags) => ({ command: [await program(name), ...flags], env: {} });
 
 /**
  * `compiler` and `runner` fetch their tools when they are called; `runner` gives what to put before the program, and
@@ -59,14 +59,14 @@ const TARGETS = {
   'linux-arm64': {
     ...LINUX,
     compiler: () => installed('aarch64-linux-gnu-g++', '-static'),
-    runner: () => ({ command: [program('qemu-aarch64-static')] }),
+    runner: async () => ({ command: [await program('qemu-aarch64-static')] }),
     options: ['--emulated', '--reserve', String(64 * GiB)], // a page table of the emulator's own for each page
     only: ['linux'],
   },
   'win32-x64': {
     ...WINDOWS,
     compiler: () => installed('x86_64-w64-mingw32-g++-posix'),
-    runner: () => ({ command: [program('wine')], env: wineEnvironment() }),
+    runner: async () => ({ command: [await program('wine')], env: await wineEnvironment() }),
     simulated: SIMULATED,
     only: ['linux'],
   },
@@ -87,11 +87,11 @@ export function notHere(name) {
  * @returns whether they ran, and what they said, a line each
  * @throws ToolMissing, or Error with what does not hold
  */
-export function holdContract(name) {
+export async function holdContract(name) {
   const target = TARGETS[name];
   mkdirSync(out, { recursive: true });
-  const compiler = target.compiler();
-  const runner = target.runner?.();
+  const compiler = await target.compiler();
+  const runner = await target.runner?.();
   const native = readdirSync(join(root, 'native')).filter((file) => target.sources.test(file));
   const sources = native.map((file) => join(root, 'native', file));
   const lines = [];
@@ -101,7 +101,7 @@ export function holdContract(name) {
     const flags = [...FLAGS, ...(target.flags ?? [])];
     const build = [...compiler.command, ...flags, source, ...sources, '-o', binary];
     const log = join(out, `${name}-${test}`);
-    execute([...build, ...(target.libraries ?? [])], { env: compiler.env, log: `${log}-build.log` });
+    await execute([...build, ...(target.libraries ?? [])], { env: compiler.env, log: `${log}-build.log` });
     if (runner === undefined) {
       lines.push(`${test}: compiled and linked; it cannot run here`);
       continue;
@@ -110,7 +110,7 @@ export function holdContract(name) {
     for (const simulated of isMemory ? [{}, ...(target.simulated ?? [])] : [{}]) {
       const command = [...runner.command, binary, ...(isMemory ? (target.options ?? []) : [])];
       const env = { ...runner.env, ...simulated };
-      lines.push(`${test}: ${execute(command, { env, log: `${log}.log` })}`);
+      lines.push(`${test}: ${await execute(command, { env, log: `${log}.log` })}`);
     }
   }
   return { ran: runner !== undefined, lines };

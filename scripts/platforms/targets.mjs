@@ -28,8 +28,8 @@ export const TARGETS = {
 };
 
 /** zig's C++ compiler for a target; its macOS headers would bury every other warning under their own. */
-export function zigFor(target) {
-  const { command, env } = zig();
+export async function zigFor(target) {
+  const { command, env } = await zig();
   const macos = target.includes('macos');
   return {
     command: [...command, 'c++', '-target', target, '-Wno-nullability-completeness'],
@@ -38,31 +38,31 @@ export function zigFor(target) {
   };
 }
 
-function mingw() {
+async function mingw() {
   return {
-    command: [program('x86_64-w64-mingw32-g++-posix')],
-    link: ['-static', '-s', `-L${nodeImportLibrary()}`, '-lnode', '-lpsapi'],
+    command: [await program('x86_64-w64-mingw32-g++-posix')],
+    link: ['-static', '-s', `-L${await nodeImportLibrary()}`, '-lnode', '-lpsapi'],
     env: {},
   };
 }
 
 /** The folder of libnode.a, through which an addon for Windows imports Node-API's functions from node.exe. */
-function nodeImportLibrary() {
+async function nodeImportLibrary() {
   const folder = join(work, 'import-library');
   mkdirSync(folder, { recursive: true });
   const definitions = join(folder, 'node.def');
-  const exports = ['NAME node.exe', 'EXPORTS', ...nodeApiFunctions().sort()];
+  const exports = ['NAME node.exe', 'EXPORTS', ...(await nodeApiFunctions()).sort()];
   writeFileSync(definitions, `${exports.join('\n')}\n`);
   const library = join(folder, 'libnode.a');
-  execute(['x86_64-w64-mingw32-dlltool', '-d', definitions, '-D', 'node.exe', '-l', library], {
+  await execute(['x86_64-w64-mingw32-dlltool', '-d', definitions, '-D', 'node.exe', '-l', library], {
     log: join(folder, 'dlltool.log'),
   });
   return folder;
 }
 
 /** The names of all functions of Node-API. */
-export function nodeApiFunctions() {
-  const folder = join(nodeApiHeaders(), 'def');
+export async function nodeApiFunctions() {
+  const folder = join(await nodeApiHeaders(), 'def');
   const names = readdirSync(folder).flatMap((file) =>
     readFileSync(join(folder, file), 'utf8')
       .split(/\r?\n/)
