@@ -7,8 +7,11 @@
                   "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"],
       "sources": [
         "native/addon.cc",
+        "native/address_windows.cc",
         "native/arguments.cc",
+        "native/fault_injection_binding.cc",
         "native/range_set.cc",
+        "native/release.cc",
         "native/reservation.cc",
         "native/reservation_binding.cc",
         "native/reserved_memory.cc",

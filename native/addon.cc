@@ -8,6 +8,7 @@
 namespace {
 
 Napi::Object initialize(Napi::Env env, Napi::Object exports) {
+  lazyshadow::exportFaultInjection(env, exports);
   lazyshadow::exportReservation(env, exports);
   lazyshadow::exportShadowMap(env, exports);
   lazyshadow::exportSystem(env, exports);

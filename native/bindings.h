@@ -7,6 +7,7 @@
 
 namespace lazyshadow {
 
+void exportFaultInjection(Napi::Env env, Napi::Object exports);
 void exportReservation(Napi::Env env, Napi::Object exports);
 void exportShadowMap(Napi::Env env, Napi::Object exports);
 void exportSystem(Napi::Env env, Napi::Object exports);

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "fault_injection.h"
 #include "os_memory_posix.h"
 
 namespace lazyshadow::os {
@@ -75,6 +76,7 @@ Advice advice() {
 }
 
 Status zero(Range range) {
+  if (const Status refused = FaultInjection::fault(Verb::Zero); !refused.ok()) return refused;
   // MADV_FREE leaves the contents until memory is short; a fresh mapping in their place reads as zeros at
   // once.
   const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
@@ -83,15 +85,17 @@ Status zero(Range range) {
                                                                                      : Status{errno};
 }
 
-Status query(const std::vector<Range>& ranges, Usage* usage) {
-  *usage = Usage{};
+Status query(const std::vector<Range>& ranges, std::vector<Usage>* usages) {
+  if (const Status refused = FaultInjection::fault(Verb::Query); !refused.ok()) return refused;
+  usages->clear();
   for (const Range range : ranges) {
+    Usage& usage = usages->emplace_back();
     const Status status = forEachRegion(range, [&](const Region& region) {
       const Range part = region.range.intersect(range);
-      if (region.writable) usage->committed += part.size;
+      if (region.writable) usage.committed += part.size;
       const bool whole = part.size == region.range.size;
-      if (!whole && region.residentBytes > 0) return countResident(part, &usage->resident);
-      usage->resident += region.residentBytes;
+      if (!whole && region.residentBytes > 0) return countResident(part, &usage.resident);
+      usage.resident += region.residentBytes;
       return Status{};
     });
     if (!status.ok()) return status;
@@ -105,6 +109,7 @@ size_t islandLimit() {
 }
 
 Status firstMapping(Range range, std::optional<uintptr_t>* address) {
+  if (const Status refused = FaultInjection::fault(Verb::Query); !refused.ok()) return refused;
   address->reset();
   std::optional<Region> region;
   const Status status = regionFrom(range.start, &region);

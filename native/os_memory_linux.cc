@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "fault_injection.h"
 #include "os_memory_posix.h"
 #include "proc_maps_linux.h"
 #include "proc_text_linux.h"
@@ -52,6 +53,7 @@ Advice advice() {
 }
 
 Status zero(Range range) {
+  if (const Status refused = FaultInjection::fault(Verb::Zero); !refused.ok()) return refused;
   void* start = reinterpret_cast<void*>(range.start);
   if (madvise(start, range.size, MADV_DONTNEED) == 0) return Status{};
   if (errno != EINVAL) return Status{errno};
@@ -59,8 +61,9 @@ Status zero(Range range) {
   return Status{};
 }
 
-Status query(const std::vector<Range>& ranges, Usage* usage) {
-  *usage = Usage{};
+Status query(const std::vector<Range>& ranges, std::vector<Usage>* usages) {
+  if (const Status refused = FaultInjection::fault(Verb::Query); !refused.ok()) return refused;
+  usages->assign(ranges.size(), Usage{});
   if (ranges.empty()) return Status{};
   auto range = ranges.begin();
   Status inner;
@@ -68,11 +71,12 @@ Status query(const std::vector<Range>& ranges, Usage* usage) {
     while (range != ranges.end() && range->end() <= mapping.range.start) ++range;
     for (auto at = range; inner.ok() && at != ranges.end() && at->overlaps(mapping.range); ++at) {
       const Range part = mapping.range.intersect(*at);
-      if (mapping.charged) usage->committed += part.size;
+      Usage& usage = (*usages)[static_cast<size_t>(at - ranges.begin())];
+      if (mapping.charged) usage.committed += part.size;
       if (part.size == mapping.range.size) {
-        usage->resident += mapping.residentBytes;
+        usage.resident += mapping.residentBytes;
       } else if (mapping.residentBytes > 0) {
-        inner = countResident(part, &usage->resident);
+        inner = countResident(part, &usage.resident);
       }
     }
     return inner.ok() && range != ranges.end();
@@ -92,6 +96,7 @@ size_t islandLimit() {
 }
 
 Status firstMapping(Range range, std::optional<uintptr_t>* address) {
+  if (const Status refused = FaultInjection::fault(Verb::Query); !refused.ok()) return refused;
   address->reset();
   return forEachMapping(MapDetail::Addresses, [&](const Mapping& mapping) {
     if (!mapping.range.overlaps(range)) return mapping.range.start < range.end();

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <iterator>
 
+#include "fault_injection.h"
 #include "geometry_simulation.h"
 
 #ifndef MAP_NORESERVE
@@ -70,6 +71,7 @@ const Geometry& geometry() {
 }
 
 Status map(uintptr_t wanted, size_t size, Placement placement, Access access, uintptr_t* start) {
+  if (const Status refused = FaultInjection::fault(Verb::Reserve); !refused.ok()) return refused;
   // The kernels answer ENOMEM, or place the mapping elsewhere, which would be taken for memory that is short
   // or an address that is taken. It is neither: no program could have it.
   if (size > kAddressEnd) return Status{EINVAL};
@@ -101,10 +103,16 @@ Status map(uintptr_t wanted, size_t size, Placement placement, Access access, ui
 }
 
 Status commit(Range range) {
-  return mprotect(pointer(range.start), range.size, PROT_READ | PROT_WRITE) == 0 ? Status{} : lastError();
+  const Status refused = FaultInjection::fault(Verb::Commit);
+  // As badly as the contract allows: some of it is committed all the same.
+  if (!refused.ok()) range = firstHalf(range);
+  const bool done = mprotect(pointer(range.start), range.size, PROT_READ | PROT_WRITE) == 0;
+  if (!refused.ok()) return refused;
+  return done ? Status{} : lastError();
 }
 
 Status decommit(Range range) {
+  if (const Status refused = FaultInjection::fault(Verb::Decommit); !refused.ok()) return refused;
   const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
   if (mmap(pointer(range.start), range.size, PROT_NONE, flags, -1, 0) == MAP_FAILED) return lastError();
   advise(range);
@@ -112,6 +120,7 @@ Status decommit(Range range) {
 }
 
 Status unmap(Range range) {
+  if (const Status refused = FaultInjection::fault(Verb::Release); !refused.ok()) return refused;
   return munmap(pointer(range.start), range.size) == 0 ? Status{} : lastError();
 }
 

@@ -21,6 +21,7 @@
 #include <cstring>
 #include <iterator>
 
+#include "fault_injection.h"
 #include "geometry_simulation.h"
 #include "os_memory.h"
 
@@ -220,6 +221,7 @@ const Geometry& geometry() {
 }
 
 Status map(uintptr_t wanted, size_t size, Placement placement, Access access, uintptr_t* start) {
+  if (const Status refused = FaultInjection::fault(Verb::Reserve); !refused.ok()) return refused;
   // To VirtualAlloc address 0 means anywhere.
   if (wanted == 0 && placement == Placement::Exact) return failure(ERROR_INVALID_PARAMETER);
   if (placement != Placement::Anywhere && wanted != 0) {
@@ -232,14 +234,20 @@ Status map(uintptr_t wanted, size_t size, Placement placement, Access access, ui
 }
 
 Status commit(Range range) {
-  return changeByReservation(range, commitWithin);
+  const Status refused = FaultInjection::fault(Verb::Commit);
+  // As badly as the contract allows: some of it is committed all the same.
+  if (!refused.ok()) range = firstHalf(range);
+  const Status status = changeByReservation(range, commitWithin);
+  return refused.ok() ? status : refused;
 }
 
 Status decommit(Range range) {
+  if (const Status refused = FaultInjection::fault(Verb::Decommit); !refused.ok()) return refused;
   return changeByReservation(range, decommitWithin);
 }
 
 Status zero(Range range) {
+  if (const Status refused = FaultInjection::fault(Verb::Zero); !refused.ok()) return refused;
   // Pages could only be returned by decommit and commit, which may lose them for good if the charge is taken
   // by another process in between. DiscardVirtualMemory and MEM_RESET promise no zeros.
   return forEachPart(range, [](Range part, DWORD state) {
@@ -250,6 +258,7 @@ Status zero(Range range) {
 }
 
 Status unmap(Range range) {
+  if (const Status refused = FaultInjection::fault(Verb::Release); !refused.ok()) return refused;
   for (uintptr_t at = range.start; at < range.end();) {
     Region region;
     Status status = regionAt(at, &region);
@@ -264,13 +273,15 @@ Status unmap(Range range) {
   return Status{};
 }
 
-Status query(const std::vector<Range>& ranges, Usage* usage) {
-  *usage = Usage{};
+Status query(const std::vector<Range>& ranges, std::vector<Usage>* usages) {
+  if (const Status refused = FaultInjection::fault(Verb::Query); !refused.ok()) return refused;
+  usages->clear();
   for (const Range range : ranges) {
+    Usage& usage = usages->emplace_back();
     const Status status = forEachPart(range, [&](Range part, DWORD state) {
       if (state != MEM_COMMIT) return Status{};
-      usage->committed += part.size;
-      return countResident(part, &usage->resident);
+      usage.committed += part.size;
+      return countResident(part, &usage.resident);
     });
     if (!status.ok()) return status;
   }
@@ -282,6 +293,7 @@ size_t islandLimit() {
 }
 
 Status firstMapping(Range range, std::optional<uintptr_t>* address) {
+  if (const Status refused = FaultInjection::fault(Verb::Query); !refused.ok()) return refused;
   address->reset();
   // Past the last application address VirtualQuery fails: nothing of ours can be there.
   const uintptr_t end = std::min(range.end(), geometry().addressEnd);

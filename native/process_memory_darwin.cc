@@ -5,12 +5,14 @@
 
 #include <cerrno>
 
+#include "fault_injection.h"
 #include "process_memory.h"
 #include "resource_limit_posix.h"
 
 namespace lazyshadow::os {
 
 Status processMemory(ProcessMemory* memory) {
+  if (const Status refused = FaultInjection::fault(Verb::Query); !refused.ok()) return refused;
   *memory = ProcessMemory{};
   mach_task_basic_info_data_t info{};
   mach_msg_type_number_t count = MACH_TASK_BASIC_INFO_COUNT;
@@ -24,6 +26,7 @@ Status processMemory(ProcessMemory* memory) {
 }
 
 Status systemMemory(SystemMemory* memory) {
+  if (const Status refused = FaultInjection::fault(Verb::Query); !refused.ok()) return refused;
   *memory = SystemMemory{};
   size_t size = sizeof memory->physicalBytes;
   if (sysctlbyname("hw.memsize", &memory->physicalBytes, &size, nullptr, 0) != 0) return Status{errno};

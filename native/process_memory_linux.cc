@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cgroup_linux.h"
+#include "fault_injection.h"
 #include "proc_maps_linux.h"
 #include "proc_text_linux.h"
 #include "process_memory.h"
@@ -31,6 +32,7 @@ std::optional<std::string> chosenWord(const std::string& path) {
 }  // namespace
 
 Status processMemory(ProcessMemory* memory) {
+  if (const Status refused = FaultInjection::fault(Verb::Query); !refused.ok()) return refused;
   *memory = ProcessMemory{};
   MaybeBytes size, resident, peak;
   // One read for all three, so that they fit together; statm has no peak.
@@ -56,6 +58,7 @@ Status processMemory(ProcessMemory* memory) {
 }
 
 Status systemMemory(SystemMemory* memory) {
+  if (const Status refused = FaultInjection::fault(Verb::Query); !refused.ok()) return refused;
   *memory = SystemMemory{};
   MaybeBytes physical;
   Status read = forEachLine("/proc/meminfo", [&](std::string_view line) {

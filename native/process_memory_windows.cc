@@ -10,6 +10,7 @@
 // After windows.h, which it needs.
 #include <psapi.h>
 
+#include "fault_injection.h"
 #include "process_memory.h"
 
 namespace lazyshadow::os {
@@ -48,6 +49,7 @@ Status readAddressSpace(AddressSpace* space) {
 }  // namespace
 
 Status processMemory(ProcessMemory* memory) {
+  if (const Status refused = FaultInjection::fault(Verb::Query); !refused.ok()) return refused;
   *memory = ProcessMemory{};
   PROCESS_MEMORY_COUNTERS_EX counters{};
   counters.cb = sizeof counters;
@@ -73,6 +75,7 @@ Status processMemory(ProcessMemory* memory) {
 }
 
 Status systemMemory(SystemMemory* memory) {
+  if (const Status refused = FaultInjection::fault(Verb::Query); !refused.ok()) return refused;
   *memory = SystemMemory{};
   PERFORMANCE_INFORMATION performance{};
   performance.cb = sizeof performance;

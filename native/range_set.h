@@ -48,6 +48,7 @@ class RangeSet {
   std::vector<Range> ranges() const;
   size_t totalBytes() const { return total_; }
   size_t count() const { return ends_.size(); }
+  bool empty() const { return ends_.empty(); }
 
  private:
   using Ends = std::map<uintptr_t, uintptr_t>;  // start → end

@@ -7,7 +7,7 @@ namespace lazyshadow {
 
 namespace {
 
-/// Every live reservation of the process by its first address, so that other threads can attach.
+/// Every live, shared reservation of the process by its first address, so that other threads can attach.
 class Registry {
  public:
   static Registry& instance() {
@@ -40,9 +40,10 @@ class Registry {
 
 }  // namespace
 
-std::shared_ptr<Reservation> Reservation::reserve(uintptr_t wanted, size_t size, os::Placement placement) {
+std::shared_ptr<Reservation> Reservation::reserve(uintptr_t wanted, size_t size, os::Placement placement,
+                                                  Sharing sharing) {
   std::shared_ptr<Reservation> reservation(new Reservation(wanted, size, placement));
-  Registry::instance().add(reservation->range().start, reservation);
+  if (sharing == Sharing::Shared) Registry::instance().add(reservation->range().start, reservation);
   return reservation;
 }
 
@@ -69,14 +70,17 @@ size_t Reservation::commit(Range pages) {
   return memory_.commit(pages);
 }
 
-size_t Reservation::decommit(Range pages, Owner owner, const std::function<void()>& detach) {
+size_t Reservation::decommit(Range pages, Owner owner, const std::function<void()>& check,
+                             const std::function<void()>& detach) {
   const std::lock_guard<std::mutex> lock(mutex_);
   for (const View& view : views_) {
     if (view.owner != owner && view.range.overlaps(pages))
       throw MemoryError(MemoryError::Kind::InUse, view.range);
   }
+  check();
+  const size_t bytes = memory_.decommit(pages);
   detach();
-  return memory_.decommit(pages);
+  return bytes;
 }
 
 void Reservation::zero(Range pages) {
@@ -92,8 +96,10 @@ std::vector<Range> Reservation::committed() const {
 Reservation::Stats Reservation::stats() const {
   Stats stats;
   const std::lock_guard<std::mutex> lock(mutex_);
-  const os::Status status = os::query({range()}, &stats.usage);
+  std::vector<os::Usage> usages;
+  const os::Status status = os::query({range()}, &usages);
   if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, range(), status);
+  stats.usage = os::total(usages);
   stats.committed = memory_.committed().totalBytes();
   return stats;
 }

@@ -23,8 +23,11 @@ class Reservation {
   using Owner = uint64_t;
   static Owner newOwner();
 
-  static std::shared_ptr<Reservation> reserve(uintptr_t wanted, size_t size, os::Placement placement);
-  /// The live reservation that begins at `address`, made by any thread of this process.
+  /// Whether others may attach to it.
+  enum class Sharing { Shared, Private };
+  static std::shared_ptr<Reservation> reserve(uintptr_t wanted, size_t size, os::Placement placement,
+                                              Sharing sharing);
+  /// The live, shared reservation that begins at `address`, made by any thread of this process.
   static std::shared_ptr<Reservation> find(uintptr_t address);
 
   ~Reservation();
@@ -36,10 +39,11 @@ class Reservation {
   /// As those of ReservedMemory.
   size_t commit(Range pages);
   void zero(Range pages);
-  /// As that of ReservedMemory. Before it runs `detach`, while nobody can open a view: it is to detach the
-  /// owner's, and may refuse by a MemoryError. The lock is held, so it calls nothing here. A refusal of the
-  /// system comes after it.
-  size_t decommit(Range pages, Owner owner, const std::function<void()>& detach);
+  /// As that of ReservedMemory, while nobody can open a view. `check` comes first, and may refuse by a
+  /// MemoryError; `detach` comes last, once the memory is gone, and detaches the owner's views of it: on the
+  /// owner's thread, where no script runs in between. The lock is held, so they call nothing here.
+  size_t decommit(Range pages, Owner owner, const std::function<void()>& check,
+                  const std::function<void()>& detach);
 
   std::vector<Range> committed() const;
 

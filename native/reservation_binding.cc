@@ -9,8 +9,8 @@ namespace lazyshadow {
 
 namespace {
 
-/// How `new Reservation(address, sizeBytes, mode)` comes by its memory; lib/native/addon.ts has the same
-/// numbers.
+/// How `new Reservation(address, sizeBytes, mode, isPrivate)` comes by its memory; lib/native/addon.ts has
+/// the same numbers.
 enum class Mode : uint64_t { Anywhere = 0, Preferred = 1, Exact = 2, Attach = 3 };
 
 os::Placement placementOf(Mode mode) {
@@ -46,9 +46,10 @@ class ReservationHandle : public Napi::ObjectWrap<ReservationHandle> {
     const uint64_t address = wholeNumber(info[0]);
     const uint64_t size = wholeNumber(info[1]);
     const Mode mode = static_cast<Mode>(wholeNumber(info[2]));
+    const auto sharing = info[3].ToBoolean() ? Reservation::Sharing::Private : Reservation::Sharing::Shared;
     guarded(info.Env(), [&] {
       reservation_ = mode == Mode::Attach ? Reservation::find(address)
-                                          : Reservation::reserve(address, size, placementOf(mode));
+                                          : Reservation::reserve(address, size, placementOf(mode), sharing);
     });
     range_ = reservation_->range();
   }
@@ -78,11 +79,11 @@ class ReservationHandle : public Napi::ObjectWrap<ReservationHandle> {
       const Range pages = range.inward(page());
       if (pages.empty()) return number(info.Env(), 0);
       std::vector<ViewList::End> ends;
-      const auto detach = [&] {
+      const auto check = [&] {
         if (views_->hasLost(info.Env(), pages)) throw MemoryError(MemoryError::Kind::InUse, pages);
-        ends = views_->detach(info.Env(), pages);
       };
-      const size_t bytes = reservation.decommit(pages, owner_, detach);
+      const auto detach = [&] { ends = views_->detach(info.Env(), pages); };
+      const size_t bytes = reservation.decommit(pages, owner_, check, detach);
       for (const ViewList::End& end : ends) end();
       return number(info.Env(), bytes);
     });
@@ -118,15 +119,7 @@ class ReservationHandle : public Napi::ObjectWrap<ReservationHandle> {
   }
 
   Napi::Value committedRanges(const Napi::CallbackInfo& info) {
-    const std::vector<Range> ranges = live(info).committed();
-    Napi::Array list = Napi::Array::New(info.Env(), ranges.size());
-    for (uint32_t i = 0; i < ranges.size(); ++i) {
-      Napi::Object entry = Napi::Object::New(info.Env());
-      entry.Set("address", number(info.Env(), ranges[i].start));
-      entry.Set("sizeBytes", number(info.Env(), ranges[i].size));
-      list.Set(i, entry);
-    }
-    return list;
+    return rangeList(info.Env(), live(info).committed());
   }
 
   Napi::Value stats(const Napi::CallbackInfo& info) {

@@ -1,6 +1,9 @@
 #include "reserved_memory.h"
 
 #include <atomic>
+#include <cstring>
+
+#include "release.h"
 
 namespace lazyshadow {
 
@@ -9,19 +12,14 @@ namespace {
 /// Islands of committed pages in the whole process: the system's limit on mappings is the process's.
 std::atomic<size_t> islandsOfProcess{0};
 
-/// Bytes that the system would neither give nor take back. Only ever grows; zero on every system seen.
-std::atomic<size_t> leakedBytes{0};
-
-/// After a commit that failed: the system may have committed a part before it refused the rest. If that
-/// cannot be taken back either, the part is charged but counts as not committed: nothing may rely on access
-/// to it.
-void takeBackPart(Range range) {
-  if (!os::decommit(range).ok()) leakedBytes += range.size;
-}
-
 }  // namespace
 
+void makeZero(Range committed) {
+  if (!os::zero(committed).ok()) std::memset(reinterpret_cast<void*>(committed.start), 0, committed.size);
+}
+
 ReservedMemory::ReservedMemory(uintptr_t wanted, size_t size, os::Placement placement, os::Access access) {
+  releaseRefused();
   uintptr_t start = 0;
   const os::Status status = os::map(wanted, size, placement, access, &start);
   if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, Range{wanted, size}, status);
@@ -33,8 +31,7 @@ ReservedMemory::ReservedMemory(uintptr_t wanted, size_t size, os::Placement plac
 ReservedMemory::~ReservedMemory() {
   committed_.clear();
   countIslands();
-  // A refusal leaves addresses behind and nothing else; there is nobody left to tell.
-  if (!os::unmap(range_).ok() && !os::decommit(range_).ok()) leakedBytes += range_.size;
+  release(range_);
 }
 
 void ReservedMemory::requireInside(Range range) const {
@@ -49,6 +46,7 @@ void ReservedMemory::countIslands() {
 
 size_t ReservedMemory::commitGaps(Range pages, Shortage shortage, std::vector<Range>* fresh) {
   requireInside(pages);
+  offerRefused();
   gaps_.clear();
   committed_.gapsIn(pages, &gaps_);
   const size_t before = committed_.totalBytes();
@@ -58,10 +56,7 @@ size_t ReservedMemory::commitGaps(Range pages, Shortage shortage, std::vector<Ra
     if (fresh != nullptr) fresh->reserve(fresh->size() + gaps_.size());  // so that noting them cannot fail
     for (; done < gaps_.size(); ++done) gaps_[done] = commitGap(gaps_[done], shortage);
   } catch (...) {
-    while (done-- > 0) {
-      // What cannot be taken back stays committed and stays counted.
-      if (os::decommit(gaps_[done]).ok()) committed_.erase(gaps_[done]);
-    }
+    while (done-- > 0) forget(gaps_[done]);
     merges_ = mergesBefore;
     countIslands();
     throw;
@@ -73,27 +68,42 @@ size_t ReservedMemory::commitGaps(Range pages, Shortage shortage, std::vector<Ra
   return committed_.totalBytes() - before;
 }
 
+/// After a commit that failed: the system may have committed a part before it refused the rest, to which
+/// nothing may rely on access.
+void ReservedMemory::undoCommit(Range range) {
+  if (!os::decommit(range).ok()) refused_.insert(range);
+}
+
+void ReservedMemory::offerRefused() {
+  if (refused_.empty()) return;
+  for (const Range range : refused_.ranges()) {
+    if (os::decommit(range).ok()) refused_.erase(range);
+  }
+}
+
 /// Returns what was committed: the gap, or more if islands were merged.
 Range ReservedMemory::commitGap(Range gap, Shortage shortage) {
   const bool mayMerge = shortage == Shortage::MergeIslands;
   const bool crowded = mayMerge && islandsOfProcess >= os::islandLimit();
   Range wanted = crowded ? towardsNeighbour(gap) : gap;
   os::Status status = os::commit(wanted);
-  if (!status.ok() && mayMerge) {
+  // Nothing but mappings or memory that are short can be helped.
+  if (mayMerge && os::classify(status) == os::Failure::OutOfMemory) {
     // The other way then: merged, if it is mappings that are short; alone, if it is memory.
     const Range other = crowded ? gap : towardsNeighbour(gap);
     if (other.size != wanted.size) {
-      takeBackPart(wanted);
+      undoCommit(wanted);
       wanted = other;
       const os::Status second = os::commit(wanted);
       if (second.ok()) status = second;
     }
   }
   if (!status.ok()) {
-    takeBackPart(wanted);
+    undoCommit(wanted);
     throw MemoryError(MemoryError::Kind::OsRefused, gap, status);
   }
   committed_.insert(wanted);
+  refused_.erase(wanted);
   if (wanted.size > gap.size) {
     merges_.islands += 1;
     merges_.bytes += wanted.size - gap.size;
@@ -113,23 +123,34 @@ Range ReservedMemory::towardsNeighbour(Range gap) const {
 
 size_t ReservedMemory::decommit(Range pages) {
   requireInside(pages);
+  offerRefused();
   if (!committed_.overlaps(pages)) return 0;
   const os::Status status = os::decommit(pages);
   if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, pages, status);
   const size_t before = committed_.totalBytes();
   committed_.erase(pages);
+  refused_.erase(pages);
   countIslands();
   return before - committed_.totalBytes();
 }
 
+void ReservedMemory::forget(Range pages) {
+  try {
+    decommit(pages);
+  } catch (const MemoryError&) {
+    zero(pages);
+    std::vector<Range> parts;
+    committed_.partsIn(pages, &parts);
+    for (const Range part : parts) refused_.insert(part);
+    committed_.erase(pages);
+    countIslands();
+  }
+}
+
 void ReservedMemory::zero(Range pages) {
-  requireInside(pages);
   std::vector<Range> parts;
   committed_.partsIn(pages, &parts);
-  for (const Range part : parts) {
-    const os::Status status = os::zero(part);
-    if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, part, status);
-  }
+  for (const Range part : parts) makeZero(part);
 }
 
 }  // namespace lazyshadow

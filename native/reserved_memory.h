@@ -1,7 +1,9 @@
 // Addresses reserved from the operating system, and which of them are committed.
 //
 // Invariant: `committed()` is exactly what the operating system was told to commit, to the page, at all
-// times, after failures too. Not thread-safe: the owner (a Reservation, a ShadowMap) locks.
+// times, after failures too. The one thing that it counts beyond that is what it would not take back: that is
+// zero, nobody accesses it, and it is offered again before every change. Not thread-safe: the owner (a
+// Reservation, a ShadowMap) locks.
 
 #ifndef LAZYSHADOW_RESERVED_MEMORY_H_
 #define LAZYSHADOW_RESERVED_MEMORY_H_
@@ -12,6 +14,9 @@
 #include "range_set.h"
 
 namespace lazyshadow {
+
+/// Makes committed memory read as zeros, whatever the system says.
+void makeZero(Range committed);
 
 class ReservedMemory {
  public:
@@ -31,16 +36,20 @@ class ReservedMemory {
   /// more than was asked for where islands were merged. Returns its bytes.
   size_t commit(Range pages, Shortage shortage = Shortage::Fail, std::vector<Range>* fresh = nullptr) {
     // Growth, which is nearly every commit of a heap, needs no search and no new mapping.
-    if (committed_.extendsLast(pages) && range_.contains(pages) && os::commit(pages).ok()) {
+    if (committed_.extendsLast(pages) && range_.contains(pages) && refused_.empty() &&
+        os::commit(pages).ok()) {
       committed_.insert(pages);
       if (fresh != nullptr) fresh->push_back(pages);
       return pages.size;
     }
     return commitGaps(pages, shortage, fresh);
   }
-  /// Gives pages and charge of the range back. Returns the bytes that were committed.
+  /// Gives pages and charge of the range back. Returns the bytes that were committed. Throws, and has changed
+  /// nothing, if the system refuses.
   size_t decommit(Range pages);
-  /// Makes the committed pages of the range read as zeros.
+  /// As decommit, for whoever cannot go back: what the system refuses is offered to it again later.
+  void forget(Range pages);
+  /// Makes the committed pages of the range read as zeros, whatever the system says.
   void zero(Range pages);
 
   /// Islands that were merged because mappings ran short, and the bytes committed only for that.
@@ -52,6 +61,8 @@ class ReservedMemory {
 
  private:
   void requireInside(Range range) const;
+  void undoCommit(Range range);
+  void offerRefused();
   size_t commitGaps(Range pages, Shortage shortage, std::vector<Range>* fresh);
   Range commitGap(Range gap, Shortage shortage);
   Range towardsNeighbour(Range gap) const;
@@ -59,6 +70,7 @@ class ReservedMemory {
 
   Range range_;
   RangeSet committed_;
+  RangeSet refused_;         // what the system would not take back; disjoint from committed_
   std::vector<Range> gaps_;  // scratch of commit, so that it allocates once
   Merges merges_;
   size_t countedIslands_ = 0;

@@ -6,6 +6,8 @@
 #include <map>
 #include <new>
 
+#include "release.h"
+
 namespace lazyshadow {
 
 namespace {
@@ -30,6 +32,13 @@ class Registry {
     const auto it = live_.find(id);
     return it == live_.end() ? nullptr : it->second.lock();
   }
+  /// Removes the map if its caller alone holds it; whether that is so.
+  bool removeIfLast(const std::shared_ptr<ShadowMap>& map) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (map.use_count() > 1) return false;
+    live_.erase(map->id());
+    return true;
+  }
 
  private:
   std::mutex mutex_;
@@ -43,6 +52,13 @@ uint64_t nextId() {
 
 constexpr uint8_t raw(PageState state) {
   return static_cast<uint8_t>(state);
+}
+
+std::vector<os::Usage> usagesOf(const std::vector<Range>& ranges) {
+  std::vector<os::Usage> usages;
+  const os::Status status = os::query(ranges, &usages);
+  if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, Range{}, status);
+  return usages;
 }
 
 static_assert(PageState::Unmapped < PageState::Mapped && PageState::Mapped < PageState::Touched,
@@ -60,6 +76,20 @@ std::shared_ptr<ShadowMap> ShadowMap::find(uint64_t id) {
   std::shared_ptr<ShadowMap> found = Registry::instance().find(id);
   if (!found) throw MemoryError(MemoryError::Kind::NotFound, Range{});
   return found;
+}
+
+bool ShadowMap::leave(std::shared_ptr<ShadowMap> map) {
+  return Registry::instance().removeIfLast(map);
+}
+
+ShadowMap::Viewer::Viewer(ShadowMap& map) : map_(map) {
+  const std::lock_guard<std::mutex> lock(map_.mutex_);
+  map_.viewers_++;
+}
+
+ShadowMap::Viewer::~Viewer() {
+  const std::lock_guard<std::mutex> lock(map_.mutex_);
+  map_.viewers_--;
 }
 
 ShadowMap::ShadowMap(Design design) : id_(nextId()), design_(std::move(design)) {
@@ -86,9 +116,21 @@ ShadowMap::ShadowMap(Design design) : id_(nextId()), design_(std::move(design)) 
 
 ShadowMap::~ShadowMap() {
   Registry::instance().remove(id_);
+  // For whoever still has the states: from here on nothing may be reached.
+  for (size_t region = 0; region < design_.regions.size(); ++region) {
+    std::vector<Range> mapped;
+    mapped_.partsIn(design_.regions[region].application, &mapped);
+    for (size_t plane = 0; plane < kPlanes; ++plane) {
+      if (design_.regions[region].planes[plane].bytesPerGranule == 0) continue;
+      for (const Range range : mapped) {
+        visitStates(region, plane, range, [this](uint8_t* states, Range pages) {
+          std::fill_n(states, pages.size >> pageShift_, raw(PageState::Unmapped));
+        });
+      }
+    }
+  }
   for (const RangeSet& pieces : fixed_) {
-    // A refusal leaves addresses behind and nothing else; there is nobody left to tell.
-    for (const Range piece : pieces.ranges()) (void)os::unmap(piece).ok();
+    for (const Range piece : pieces.ranges()) release(piece);
   }
 }
 
@@ -118,8 +160,9 @@ Range ShadowMap::applicationOf(const Plane& plane, Range target) const {
 ShadowMap::PageStates::PageStates(size_t count) : size_(count) {
   static_assert(static_cast<uint8_t>(PageState::Unmapped) == 0, "calloc makes every page Unmapped");
   if (count == 0) return;
-  states_.reset(static_cast<uint8_t*>(std::calloc(count, 1)));
-  if (!states_) throw std::bad_alloc();
+  auto* const states = static_cast<uint8_t*>(std::calloc(count, 1));
+  if (states == nullptr) throw std::bad_alloc();
+  states_.reset(states, [](uint8_t* given) { std::free(given); });
 }
 
 /// Null while nothing of the segment was ever mapped.
@@ -183,6 +226,7 @@ void ShadowMap::mapFixed(size_t span, Range pages, std::vector<Range>* fresh) {
   std::vector<Range> gaps;
   fixed_[span].gapsIn(pages, &gaps);
   for (size_t done = 0; done < gaps.size(); ++done) {
+    releaseRefused();
     uintptr_t start = 0;
     const Range gap = gaps[done];
     const os::Status status =
@@ -212,40 +256,27 @@ inline void ShadowMap::commitSpan(size_t span, Range pages, std::vector<Range>* 
 }
 
 void ShadowMap::takeBack(size_t span, const std::vector<Range>& fresh) {
-  // What the system does not take back stays, and stays counted.
   for (const Range piece : fresh) {
-    if (design_.policy == Policy::Unreserved) {
-      if (os::unmap(piece).ok()) fixed_[span].erase(piece);
-    } else {
-      try {
-        reserved_[span]->decommit(piece);
-      } catch (const MemoryError&) {
-      }
+    if (design_.policy != Policy::Unreserved) {
+      reserved_[span]->forget(piece);
+    } else if (os::unmap(piece).ok()) {
+      fixed_[span].erase(piece);  // what the system does not take back stays, and stays counted
     }
   }
 }
 
 void ShadowMap::clear(size_t span, Range pages) {
+  if (design_.policy != Policy::Unreserved) return reserved_[span]->zero(pages);
   std::vector<Range> parts;
-  if (design_.policy == Policy::Unreserved) {
-    fixed_[span].partsIn(pages, &parts);
-  } else {
-    reserved_[span]->committed().partsIn(pages, &parts);
-  }
-  for (const Range part : parts) {
-    // The pages must read as zeros whatever the system says.
-    if (!os::zero(part).ok()) std::memset(reinterpret_cast<void*>(part.start), 0, part.size);
-  }
+  fixed_[span].partsIn(pages, &parts);
+  for (const Range part : parts) makeZero(part);
 }
 
-bool ShadowMap::decommit(size_t span, Range pages) {
-  if (design_.policy != Policy::Lazy && design_.policy != Policy::Touch) return false;
-  try {
-    reserved_[span]->decommit(pages);
-    return true;
-  } catch (const MemoryError&) {
-    return false;  // still committed, then, and counted; clearing is what is left
-  }
+bool ShadowMap::giveBack(size_t span, Range pages, size_t own) {
+  const bool canGive = design_.policy == Policy::Lazy || design_.policy == Policy::Touch;
+  if (!canGive || viewers_ != own) return false;
+  reserved_[span]->forget(pages);
+  return true;
 }
 
 void ShadowMap::mapShadow(Range application) {
@@ -280,7 +311,7 @@ void ShadowMap::mapShadow(Range application) {
   mapped_.insert(application);
 }
 
-void ShadowMap::unmapShadow(Range application) {
+void ShadowMap::unmapShadow(Range application, size_t own) {
   const size_t region = regionOf(application);
   const std::lock_guard<std::mutex> lock(mutex_);
   if (!mapped_.overlaps(application)) return;
@@ -315,7 +346,7 @@ void ShadowMap::unmapShadow(Range application) {
           edge == pages.start ? Range::between(edge + page_, pages.end()) : Range::between(pages.start, edge);
     }
     if (pages.empty()) continue;
-    const bool isGone = decommit(plane.span, pages);
+    const bool isGone = giveBack(plane.span, pages, own);
     visitStates(region, index, applicationOf(plane, pages), [&](uint8_t* states, Range part) {
       // A page that was never written reads as zeros: writing them would make it resident.
       if (!isGone) {
@@ -375,14 +406,14 @@ void ShadowMap::touch(uint64_t segment, size_t plane, size_t first, size_t count
   }
 }
 
-void ShadowMap::discard(uint64_t segment, size_t plane, size_t first, size_t count) {
+void ShadowMap::discard(uint64_t segment, size_t plane, size_t first, size_t count, size_t own) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const PageStates& states = pageStates(segment, plane, first, count);
   const Plane& where = design_.regions[segmentAt(segment)->region].planes[plane];
   const Range pages{windowOf(where, segment).start + first * page_, count * page_};
   leaveTouched(states.data() + first, pages, PageState::Mapped, [&](Range run) {
     // Under lazy the memory stays mapped for the program, so its charge stays too.
-    if (design_.policy != Policy::Touch || !decommit(where.span, run)) clear(where.span, run);
+    if (design_.policy != Policy::Touch || !giveBack(where.span, run, own)) clear(where.span, run);
   });
 }
 
@@ -392,7 +423,7 @@ ShadowMap::Window ShadowMap::window(uint64_t segment, size_t plane) const {
   if (found == nullptr || plane >= kPlanes) return Window{};
   const Range range = windowOf(design_.regions[found->region].planes[plane], segment);
   const PageStates& pages = found->pages[plane];
-  return Window{range.start, range.size, pages.data(), pages.size()};
+  return Window{range, pages.shared(), pages.size()};
 }
 
 ShadowMap::Stats ShadowMap::stats() const {
@@ -415,9 +446,46 @@ ShadowMap::Stats ShadowMap::stats() const {
     ranges.insert(ranges.end(), all.begin(), all.end());
   }
   std::sort(ranges.begin(), ranges.end(), [](Range a, Range b) { return a.start < b.start; });
-  const os::Status status = os::query(ranges, &stats.usage);
-  if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, Range{}, status);
+  stats.usage = os::total(usagesOf(ranges));
   return stats;
+}
+
+std::vector<Range> ShadowMap::mappedRanges() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return mapped_.ranges();
+}
+
+std::vector<ShadowMap::Block> ShadowMap::blocks(Range application, size_t plane, size_t blockBytes) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const Region& region = design_.regions[regionOf(application)];
+  const bool known = plane < kPlanes && region.planes[plane].bytesPerGranule > 0;
+  const bool aligned = blockBytes >= page_ && (blockBytes & (blockBytes - 1)) == 0;
+  if (!known || !aligned) throw MemoryError(MemoryError::Kind::OutOfRange, application);
+  const Plane& where = region.planes[plane];
+  const Range all = targetOf(where, application).outward(blockBytes);
+  if (all.size / blockBytes > kMostBlocks) throw MemoryError(MemoryError::Kind::OutOfRange, application);
+  const RangeSet& committed =
+      design_.policy == Policy::Unreserved ? fixed_[where.span] : reserved_[where.span]->committed();
+
+  // Only committed memory is asked about: the rest of a block may be somebody else's.
+  std::vector<Block> blocks;
+  std::vector<Range> parts;
+  std::vector<size_t> ends;  // by block: where its parts end
+  for (uintptr_t at = all.start; at < all.end(); at += blockBytes) {
+    const size_t first = parts.size();
+    blocks.push_back(Block{Range{at, blockBytes}, 0, os::Usage{}});
+    committed.partsIn(blocks.back().range, &parts);
+    for (size_t part = first; part < parts.size(); ++part) blocks.back().committed += parts[part].size;
+    ends.push_back(parts.size());
+  }
+  const std::vector<os::Usage> usages = usagesOf(parts);
+  auto usage = usages.begin();
+  for (size_t block = 0; block < blocks.size(); ++block) {
+    const auto end = usages.begin() + static_cast<std::ptrdiff_t>(ends[block]);
+    blocks[block].usage = os::total({usage, end});
+    usage = end;
+  }
+  return blocks;
 }
 
 }  // namespace lazyshadow

@@ -1,5 +1,6 @@
-// ShadowMap as a JavaScript class: one handle on a ShadowMap, with the windows opened through it.
+// ShadowMap as a JavaScript class: one handle on a ShadowMap, with the page states opened through it.
 
+#include "address_windows.h"
 #include "arguments.h"
 #include "bindings.h"
 #include "shadow_map.h"
@@ -58,22 +59,28 @@ struct MapShadowCall {
   std::vector<const ShadowMapHandle*> handles;
 };
 
+/// What the handles of one JavaScript environment share.
+struct Environment {
+  MapShadowCall mapShadow;
+  AddressWindows windows;
+};
+
 class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
  public:
   static void define(Napi::Env env, Napi::Object exports) {
     // For as long as the environment, and any handle or array, which may be collected after it.
-    auto* const call = new std::shared_ptr<MapShadowCall>(std::make_shared<MapShadowCall>());
-    env.AddCleanupHook([call] { delete call; });
+    auto* const shared = new std::shared_ptr<Environment>(std::make_shared<Environment>());
+    env.AddCleanupHook([shared] { delete shared; });
+    MapShadowCall& call = (*shared)->mapShadow;
     napi_value function = nullptr;
-    if (napi_create_function(env, "mapShadow", NAPI_AUTO_LENGTH, mapShadow, call->get(), &function) !=
-        napi_ok) {
+    if (napi_create_function(env, "mapShadow", NAPI_AUTO_LENGTH, mapShadow, &call, &function) != napi_ok) {
       throw Napi::Error::New(env);
     }
     exports.Set("mapShadow", function);
     const auto arguments = Napi::ArrayBuffer::New(
-        env, (*call)->arguments.data(), sizeof(*call)->arguments,
-        [](Napi::Env, void*, std::shared_ptr<MapShadowCall>* keep) { delete keep; },
-        new std::shared_ptr<MapShadowCall>(*call));
+        env, call.arguments.data(), sizeof call.arguments,
+        [](Napi::Env, void*, std::shared_ptr<Environment>* keep) { delete keep; },
+        new std::shared_ptr<Environment>(*shared));
     exports.Set("mapShadowArguments",
                 Napi::Float64Array::New(env, MapShadowCall::Argument::Count, arguments, 0));
     exports.Set("ShadowMap",
@@ -86,34 +93,38 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
                                 InstanceMethod<&ShadowMapHandle::discard>("discard"),
                                 InstanceMethod<&ShadowMapHandle::openWindow>("openWindow"),
                                 InstanceMethod<&ShadowMapHandle::openPageStates>("openPageStates"),
+                                InstanceMethod<&ShadowMapHandle::claim>("claim"),
                                 InstanceMethod<&ShadowMapHandle::spans>("spans"),
                                 InstanceMethod<&ShadowMapHandle::stats>("stats"),
+                                InstanceMethod<&ShadowMapHandle::mappedRanges>("mappedRanges"),
+                                InstanceMethod<&ShadowMapHandle::blocks>("blocks"),
                                 InstanceMethod<&ShadowMapHandle::release>("release"),
                                 InstanceAccessor<&ShadowMapHandle::id>("id"),
                                 InstanceAccessor<&ShadowMapHandle::handle>("handle"),
                                 InstanceAccessor<&ShadowMapHandle::description>("description"),
                             },
-                            call));
+                            shared));
   }
 
   /// `new ShadowMap(design)`, or `new ShadowMap(id)` to attach to the one that another thread made.
   explicit ShadowMapHandle(const Napi::CallbackInfo& info)
       : Napi::ObjectWrap<ShadowMapHandle>(info),
-        windows_(std::make_shared<ViewList>()),
-        call_(*static_cast<std::shared_ptr<MapShadowCall>*>(info.Data())) {
+        states_(std::make_shared<ViewList>()),
+        environment_(*static_cast<std::shared_ptr<Environment>*>(info.Data())) {
     guarded(info.Env(), [&] {
       map_ = info[0].IsObject() ? ShadowMap::create(designOf(info[0].As<Napi::Object>()))
                                 : ShadowMap::find(wholeNumber(info[0]));
     });
     id_ = map_->id();
-    std::vector<const ShadowMapHandle*>& handles = call_->handles;
+    std::vector<const ShadowMapHandle*>& handles = environment_->mapShadow.handles;
     handle_ = static_cast<size_t>(std::find(handles.begin(), handles.end(), nullptr) - handles.begin());
     if (handle_ == handles.size()) handles.emplace_back();
     handles[handle_] = this;
   }
 
   ~ShadowMapHandle() override {
-    if (handle_ < call_->handles.size()) call_->handles[handle_] = nullptr;
+    std::vector<const ShadowMapHandle*>& handles = environment_->mapShadow.handles;
+    if (handle_ < handles.size()) handles[handle_] = nullptr;
   }
 
  private:
@@ -148,7 +159,7 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
   void unmapShadow(const Napi::CallbackInfo& info) {
     const Range range = rangeArgument(info, 0);
     ShadowMap& map = live(info);
-    guarded(info.Env(), [&] { map.unmapShadow(range); });
+    guarded(info.Env(), [&] { map.unmapShadow(range, viewers()); });
   }
 
   Napi::Value isMapped(const Napi::CallbackInfo& info) {
@@ -172,7 +183,8 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
   void discard(const Napi::CallbackInfo& info) {
     ShadowMap& map = live(info);
     guarded(info.Env(), [&] {
-      map.discard(wholeNumber(info[0]), wholeNumber(info[1]), wholeNumber(info[2]), wholeNumber(info[3]));
+      map.discard(wholeNumber(info[0]), wholeNumber(info[1]), wholeNumber(info[2]), wholeNumber(info[3]),
+                  viewers());
     });
   }
 
@@ -180,17 +192,20 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
   /// memory that may be neither committed nor this map's: for lib/ only, which reads the page states first.
   Napi::Value openWindow(const Napi::CallbackInfo& info) {
     const ShadowMap::Window window = live(info).window(wholeNumber(info[0]), wholeNumber(info[1]));
-    return open(info.Env(), Range{window.address, window.size});
+    if (window.memory.empty()) return info.Env().Undefined();
+    return environment_->windows.at(info.Env(), window.memory);
   }
 
   Napi::Value openPageStates(const Napi::CallbackInfo& info) {
     const ShadowMap::Window window = live(info).window(wholeNumber(info[0]), wholeNumber(info[1]));
-    return open(info.Env(), Range{reinterpret_cast<uintptr_t>(window.pages), window.pageCount});
+    if (window.pageCount == 0) return info.Env().Undefined();
+    if (!viewer_) viewer_.emplace(*map_);
+    const Range states{reinterpret_cast<uintptr_t>(window.pages.get()), window.pageCount};
+    return ViewList::open(info.Env(), states_, states, [keep = window.pages] {});
   }
 
-  Napi::Value open(Napi::Env env, Range range) {
-    if (range.empty()) return env.Undefined();
-    return ViewList::open(env, windows_, range, [keep = map_] {});
+  Napi::Value claim(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), live(info).claim());
   }
 
   Napi::Value spans(const Napi::CallbackInfo& info) {
@@ -223,10 +238,42 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
     });
   }
 
+  Napi::Value mappedRanges(const Napi::CallbackInfo& info) {
+    return rangeList(info.Env(), live(info).mappedRanges());
+  }
+
+  /// (address, sizeBytes, plane, blockBytes) → [{ address, committedBytes, osCommittedBytes, residentBytes },
+  /// …]
+  Napi::Value blocks(const Napi::CallbackInfo& info) {
+    const Range application = rangeArgument(info, 0);
+    const uint64_t plane = wholeNumber(info[2]);
+    const uint64_t blockBytes = wholeNumber(info[3]);
+    const ShadowMap& map = live(info);
+    return guarded(info.Env(), [&] {
+      const std::vector<ShadowMap::Block> blocks = map.blocks(application, plane, blockBytes);
+      Napi::Array list = Napi::Array::New(info.Env(), blocks.size());
+      for (uint32_t i = 0; i < blocks.size(); ++i) {
+        Napi::Object entry = Napi::Object::New(info.Env());
+        entry.Set("address", number(info.Env(), blocks[i].range.start));
+        entry.Set("committedBytes", number(info.Env(), blocks[i].committed));
+        entry.Set("osCommittedBytes", number(info.Env(), blocks[i].usage.committed));
+        entry.Set("residentBytes", number(info.Env(), blocks[i].usage.resident));
+        list.Set(i, entry);
+      }
+      return list;
+    });
+  }
+
   void release(const Napi::CallbackInfo& info) {
-    windows_->close(info.Env());
+    if (!map_) return;
+    viewer_.reset();
+    // Page states that other threads go on with would show this one memory that they may give up at any time.
+    if (!ShadowMap::leave(std::move(map_))) states_->close(info.Env());
     map_.reset();
   }
+
+  /// How many viewers this handle is: one from its first page states on.
+  size_t viewers() const { return viewer_ ? 1 : 0; }
 
   Napi::Value handle(const Napi::CallbackInfo& info) { return number(info.Env(), handle_); }
   Napi::Value id(const Napi::CallbackInfo& info) { return number(info.Env(), id_); }
@@ -237,8 +284,9 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
   uint64_t id_ = 0;
   size_t handle_ = SIZE_MAX;
   std::shared_ptr<ShadowMap> map_;  // empty once released
-  std::shared_ptr<ViewList> windows_;
-  std::shared_ptr<MapShadowCall> call_;
+  std::optional<ShadowMap::Viewer> viewer_;
+  std::shared_ptr<ViewList> states_;  // the page states that this handle has opened
+  std::shared_ptr<Environment> environment_;
 };
 
 }  // namespace

@@ -1,9 +1,9 @@
 // ArrayBuffers over memory that is not V8's.
 //
-// Views, which the public gets, lie over committed memory; windows, which lib/ uses, over memory that may not
-// be. Both are detached (their length becomes 0) before their memory goes away on this thread's order, and
-// keep it alive until then: each has a lease, which ends when the buffer is detached here, or, for a buffer
-// whose owner is gone, when the collector has found it.
+// Views, which the public gets, lie over committed memory; windows, which lib/heap uses, over memory that may
+// not be (those of a shadow are in address_windows.h). Both are detached (their length becomes 0) before
+// their memory goes away on this thread's order, and keep it alive until then: each has a lease, which ends
+// when the buffer is detached here, or, for a buffer whose owner is gone, when the collector has found it.
 //
 // A script can move a buffer's memory to a new buffer that nobody here knows of
 // (ArrayBuffer.prototype.transfer, Node 22). Such memory is lost: it can neither be detached nor taken away,

@@ -26,10 +26,13 @@ import type { HeapParts } from './verify.js';
 
 /** A program's data and bss, whose shadow raceinit maps. */
 export interface DataSegment {
+  /** First address of it. */
   readonly noptrdata: number;
+  /** First address behind it. */
   readonly enoptrbss: number;
 }
 
+/** What a heap is made of; all of it has a default. */
 export interface HeapOptions {
   /** The race runtime to tell; none if left out. */
   readonly race?: RaceHooks;
@@ -69,6 +72,9 @@ const GiB = 2 ** 30;
 /** Most logical processors: Go's limit at the time. */
 const MAX_PROCS = 256;
 
+/** The window of the arena's first bitmap reaches 32 MiB below the arena, and no address is below 0. */
+const LOWEST_HINT = 32 * 2 ** 20;
+
 /** mmap's base on 32-bit Linux is a third of the way up: 0x5555 5000 there, a multiple of 64 KiB here. */
 const MAPPING_BASE_32 = 0x5555_0000;
 
@@ -105,9 +111,12 @@ function checkedOptions(options: HeapOptions, seams: HeapSeams) {
   const window32 = wholeNumber('Heap', 'window32', options.window32 ?? ARENA_HINT);
   if (hint % 65536 !== 0 || window32 % 65536 !== 0)
     throw invalid('hint and window32 must be multiples of 64 KiB.');
+  if (hint < LOWEST_HINT) throw invalid('hint must be at least 32 MiB.');
   const race = options.race ?? race0;
   const { dataSegment } = options;
   if (dataSegment !== undefined) {
+    if (typeof dataSegment !== 'object' || dataSegment === null)
+      throw invalid('dataSegment must be an object.');
     const from = wholeNumber('Heap', 'noptrdata', dataSegment.noptrdata);
     const to = wholeNumber('Heap', 'enoptrbss', dataSegment.enoptrbss);
     if (from >= to) throw invalid('dataSegment must end after it begins.');

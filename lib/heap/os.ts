@@ -3,7 +3,7 @@
  */
 import { addon } from '../native/addon.js';
 import { guarded } from '../native/failures.js';
-import { Reservation } from '../native/reservation.js';
+import { reservePrivately } from '../native/reservation.js';
 import { newWindows } from '../native/system.js';
 import type { OsMemory } from './sys.js';
 
@@ -13,7 +13,7 @@ export function nativeMemory(): OsMemory {
   return {
     pageSizeBytes,
     allocationGranularityBytes,
-    reserve: (sizeBytes, options) => Reservation.reserve(sizeBytes, options),
+    reserve: reservePrivately,
     newWindows: () => {
       const windows = newWindows();
       return {

@@ -14,6 +14,9 @@ import { LazyShadowError } from './errors.js';
 /** How a native reservation comes by its memory; native/reservation_binding.cc has the same numbers. */
 export const ReservationMode = { Anywhere: 0, Preferred: 1, Exact: 2, Attach: 3 } as const;
 
+/** What a test can have the system refuse; native/fault_injection.h has the same numbers. */
+export const FaultVerb = { reserve: 0, commit: 1, decommit: 2, zero: 3, release: 4, query: 5 } as const;
+
 /** What the operating system counts for one reservation or shadow, in bytes. */
 export interface MemoryStats {
   /** Addresses that nothing else will be placed at. */
@@ -28,8 +31,22 @@ export interface MemoryStats {
 
 /** A range of addresses. */
 export interface AddressRange {
+  /** First address. */
   readonly address: number;
+  /** Length. */
   readonly sizeBytes: number;
+}
+
+/** One of the equal pieces that the addresses of a shadow are cut into, and what of it is in use, in bytes. */
+export interface ShadowBlock {
+  /** Its first address. */
+  readonly address: number;
+  /** What lazyshadow asked the system to commit of it. */
+  readonly committedBytes: number;
+  /** What the system itself counts as committed of that. */
+  readonly osCommittedBytes: number;
+  /** What of it is in physical memory. */
+  readonly residentBytes: number;
 }
 
 export interface NativeReservation {
@@ -73,8 +90,12 @@ export interface NativeShadowMap {
   discard(segment: number, plane: number, firstPage: number, pageCount: number): void;
   openWindow(segment: number, plane: number): ArrayBuffer | undefined;
   openPageStates(segment: number, plane: number): ArrayBuffer | undefined;
+  /** True the first time, in whatever thread: for the one detector whose cells the shadow holds. */
+  claim(): boolean;
   spans(): { wantedAddress: number; address: number; sizeBytes: number }[];
   stats(): MemoryStats & { mappedBytes: number; mergedIslands: number; mergedBytes: number };
+  mappedRanges(): AddressRange[];
+  blocks(address: number, sizeBytes: number, plane: number, blockBytes: number): ShadowBlock[];
   release(): void;
 }
 
@@ -116,8 +137,11 @@ export interface ProcessMemory {
 
 /** The counters and limits of the machine, in bytes; null where there is no such thing or no limit. */
 export interface SystemCounters {
+  /** The machine's memory. */
   readonly physicalBytes: number;
+  /** What may be promised in all. */
   readonly commitLimitBytes: number | null;
+  /** What is promised now. */
   readonly commitTotalBytes: number | null;
   /** Linux's vm.overcommit_memory: 0 heuristic, 1 always, 2 never beyond the limit. */
   readonly overcommitMode: number | null;
@@ -125,18 +149,26 @@ export interface SystemCounters {
   readonly virtualLimitBytes: number | null;
   /** `ulimit -d`, which counts what is writable. */
   readonly dataLimitBytes: number | null;
-  /** The tightest memory limit of the process's control groups, and what that group uses. */
+  /** The tightest memory limit of the process's control groups … */
   readonly cgroupLimitBytes: number | null;
+  /** … and what that group uses. */
   readonly cgroupUsageBytes: number | null;
-  /** Mappings that a process may have (Linux's vm.max_map_count), and that this one has. */
+  /** Mappings that a process may have (Linux's vm.max_map_count) … */
   readonly maxMapCount: number | null;
+  /** … and that this one has. */
   readonly mapCount: number | null;
   /** Linux: `always`, `madvise` or `never`. */
   readonly transparentHugePages: string | null;
 }
 
 interface Addon {
-  Reservation: new (address: number, sizeBytes: number, mode: number) => NativeReservation;
+  /** `isPrivate`: nobody else may attach to it. */
+  Reservation: new (
+    address: number,
+    sizeBytes: number,
+    mode: number,
+    isPrivate?: boolean,
+  ) => NativeReservation;
   ShadowMap: new (designOrId: ShadowDesign | number) => NativeShadowMap;
   /**
    * Maps what `mapShadowArguments` says: the handle's number, address and size. Neither a method nor a function with
@@ -149,6 +181,13 @@ interface Addon {
   systemMemory(): SystemCounters;
   firstMapping(address: number, sizeBytes: number): number | null;
   Windows: new () => NativeWindows;
+  /**
+   * For tests: of the system calls of these verbs from now on, counted from 0, those from `first` on are refused with
+   * `code`, so many. {@link FaultVerb} has the verbs.
+   */
+  injectFaults(verbs: readonly number[], first: number, count: number, code: number): void;
+  /** Ends that. Returns how many calls of those verbs there were, refused ones included. */
+  endFaults(): number;
 }
 
 /** The package's root directory. `bindings` finds the nearest package.json, which may be the one that marks dist/cjs. */

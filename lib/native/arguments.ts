@@ -6,7 +6,8 @@
 import { addon } from './addon.js';
 import { formatAddress, LazyShadowError } from './errors.js';
 
-function shown(value: unknown): string {
+/** Any value in a few words, for a message. */
+export function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);
   if (typeof value === 'bigint') return `${value}n`;
   if (typeof value === 'number') return String(value);

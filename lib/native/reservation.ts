@@ -31,10 +31,19 @@ function roundUp(value: number, unit: number): number {
 }
 
 /**
+ * As Reservation.reserve, but nobody can attach to it: for lib/heap, whose memory others must not decommit.
+ */
+export let reservePrivately: (sizeBytes: number, options?: ReserveOptions) => Reservation;
+
+/**
  * One stretch of reserved addresses. Its memory is shared by every thread that has attached to it, and goes back to
  * the system when the last of them has released it (or dropped it, and its views, for the collector to find).
  */
 export class Reservation {
+  static {
+    reservePrivately = (sizeBytes, options = {}) => Reservation.#reserve(sizeBytes, options, true);
+  }
+
   /** First address. */
   readonly address: number;
   /** Length in bytes: a multiple of the page size. */
@@ -60,6 +69,10 @@ export class Reservation {
    * @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_OUT_OF_RANGE, ERR_ADDRESS_TAKEN (with `exact`), ERR_OUT_OF_MEMORY
    */
   static reserve(sizeBytes: number | bigint, options: ReserveOptions = {}): Reservation {
+    return Reservation.#reserve(sizeBytes, options, false);
+  }
+
+  static #reserve(sizeBytes: number | bigint, options: ReserveOptions, isPrivate: boolean): Reservation {
     const verb = 'reserve';
     const native = addon();
     const { pageSizeBytes, allocationGranularityBytes } = native.geometry();
@@ -99,7 +112,7 @@ export class Reservation {
     if (wanted !== undefined) mode = exact ? ReservationMode.Exact : ReservationMode.Preferred;
     return guarded(
       verb,
-      () => new Reservation(new native.Reservation(address, roundUp(size, pageSizeBytes), mode)),
+      () => new Reservation(new native.Reservation(address, roundUp(size, pageSizeBytes), mode, isPrivate)),
     );
   }
 

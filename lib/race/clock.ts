@@ -118,42 +118,38 @@ export class Clocks {
     return shift === 0 ? this.#joinLeaves(a, b) : this.#joinInner(a, b, shift);
   }
 
+  /** One of two leaves mostly includes the other, and then nothing is written. */
   #joinLeaves(a: number, b: number): number {
-    const shared = (this.#counts[a] as number) > 1;
-    // The join is written in one pass, and given up if it turns out to be one of the two.
-    const own = shared ? this.#alloc() : a;
     const nodes = this.#nodes;
     const mine = a << NODE_SHIFT;
     const theirs = b << NODE_SHIFT;
-    const to = own << NODE_SHIFT;
-    let behind = 0;
-    let ahead = 0;
-    for (let i = 0; i < NODE_WORDS; i++) {
-      const x = nodes[mine + i] as number;
-      const y = nodes[theirs + i] as number;
-      // Positions are not negative, so their difference does not overflow and its sign tells which is greater.
-      const difference = x - y;
-      behind |= difference;
-      ahead |= -difference;
-      nodes[to + i] = difference < 0 ? y : x;
-    }
-    if (behind >= 0) {
-      if (shared) this.#drop(own, 0);
-      return a;
-    }
-    if (ahead >= 0) {
+    let i = 0;
+    while (i < NODE_WORDS && nodes[mine + i] === nodes[theirs + i]) i++;
+    if (i === NODE_WORDS) return a;
+    if ((nodes[mine + i] as number) > (nodes[theirs + i] as number)) {
+      if (includes(nodes, mine, theirs, i + 1)) return a;
+    } else if (includes(nodes, theirs, mine, i + 1)) {
       this.#drop(a, 0);
-      if (shared) this.#drop(own, 0);
       return this.retain(b);
     }
-    if (shared) this.#counts[a] = (this.#counts[a] as number) - 1;
+    return this.#mergeLeaves(this.#own(a, 0), theirs);
+  }
+
+  /** Raises the words of a leaf that only the caller holds to those at `theirs`. */
+  #mergeLeaves(own: number, theirs: number): number {
+    const nodes = this.#nodes;
+    const mine = own << NODE_SHIFT;
+    for (let i = 0; i < NODE_WORDS; i++) {
+      const word = nodes[theirs + i] as number;
+      if (word > (nodes[mine + i] as number)) nodes[mine + i] = word;
+    }
     return own;
   }
 
   #joinInner(a: number, b: number, shift: number): number {
     let own = a;
     let same = true;
-    const width = shift === this.#shift ? this.#width : NODE_WORDS;
+    const width = this.#widthAt(shift);
     for (let i = 0; i < width; i++) {
       const mine = this.#nodes[(own << NODE_SHIFT) + i] as number;
       const theirs = this.#nodes[(b << NODE_SHIFT) + i] as number;
@@ -178,6 +174,11 @@ export class Clocks {
     return this.retain(b);
   }
 
+  /** Words of a node that can be other than 0. */
+  #widthAt(shift: number): number {
+    return shift === this.#shift ? this.#width : NODE_WORDS;
+  }
+
   /** A node with the contents of `node` that only the caller holds; the caller's hold on `node` goes over to it. */
   #own(node: number, shift: number): number {
     if (node !== EMPTY_CLOCK && this.#counts[node] === 1) return node;
@@ -190,9 +191,10 @@ export class Clocks {
     const from = node << NODE_SHIFT;
     const to = copy << NODE_SHIFT;
     for (let i = 0; i < NODE_WORDS; i++) {
-      const word = nodes[from + i] as number;
-      nodes[to + i] = word;
-      if (shift > 0) this.retain(word);
+      nodes[to + i] = nodes[from + i] as number;
+    }
+    if (shift > 0) {
+      for (let i = 0, width = this.#widthAt(shift); i < width; i++) this.retain(nodes[from + i] as number);
     }
     this.#counts[node] = (this.#counts[node] as number) - 1;
     return copy;
@@ -204,7 +206,7 @@ export class Clocks {
     this.#counts[node] = count;
     if (count > 0) return;
     if (shift > 0) {
-      for (let i = 0; i < NODE_WORDS; i++) {
+      for (let i = 0, width = this.#widthAt(shift); i < width; i++) {
         this.#drop(this.#nodes[(node << NODE_SHIFT) + i] as number, shift - NODE_SHIFT);
       }
     }
@@ -235,4 +237,12 @@ export class Clocks {
     counts.set(this.#counts);
     this.#counts = counts;
   }
+}
+
+/** Whether the leaf at `more` has, from word `from` on, nothing less than the one at `less`. */
+function includes(nodes: Int32Array, more: number, less: number, from: number): boolean {
+  for (let i = from; i < NODE_WORDS; i++) {
+    if ((nodes[more + i] as number) < (nodes[less + i] as number)) return false;
+  }
+  return true;
 }

@@ -10,7 +10,7 @@ import { Accesses, ATOMIC_READ, ATOMIC_WRITE } from './access.js';
 import { Allocations } from './allocations.js';
 import { Clearing } from './clearing.js';
 import { Clocks } from './clock.js';
-import { DEPTH, type GoroutineInfo, Goroutines, POSITION, STACK, STATE_SHIFT } from './goroutine.js';
+import { type GoroutineInfo, Goroutines, POSITION, STACK, STATE_SHIFT } from './goroutine.js';
 import { History } from './history.js';
 import { Leaks } from './leak.js';
 import { Order } from './order.js';
@@ -98,16 +98,14 @@ export class Detector {
     const at = this.goroutines.slotOf(goroutine) << STATE_SHIFT;
     const state = this.goroutines.state;
     state[at + STACK] = this.stacks.push(state[at + STACK] as number, pcLow, pcHigh);
-    state[at + DEPTH] = (state[at + DEPTH] as number) + 1;
   }
 
   funcExit(goroutine: number): void {
     const at = this.goroutines.slotOf(goroutine) << STATE_SHIFT;
     const state = this.goroutines.state;
-    const depth = state[at + DEPTH] as number;
-    if (depth === 0) throw new LazyShadowError('ERR_INVALID_USE', 'FuncExit without FuncEnter');
-    state[at + DEPTH] = depth - 1;
-    state[at + STACK] = this.stacks.parent(state[at + STACK] as number);
+    const stack = state[at + STACK] as number;
+    if (stack === EMPTY_STACK) throw new LazyShadowError('ERR_INVALID_USE', 'FuncExit without FuncEnter');
+    state[at + STACK] = this.stacks.parent(stack);
   }
 
   /** The goroutine that a slot belongs to now. */

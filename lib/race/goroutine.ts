@@ -11,7 +11,7 @@
  * happens before what g does now" is `clock(g)[s] >= p`. And a goroutine whose clock has s at p knows all that s knew
  * at its last release up to p, if that release was in the same turn (order.ts).
  *
- * The state of a slot is eight words of one Int32Array, because every fourth event or so comes from another
+ * The state of a slot is eight words of one Int32Array (seven in use), because every fourth event or so comes from another
  * goroutine and an object for each would miss the cache.
  */
 import { LazyShadowError } from '../native/errors.js';
@@ -33,10 +33,8 @@ export const CLOCK = 3;
 export const STACK = 4;
 /** Depth of IgnoreSyncBegin. */
 export const IGNORE = 5;
-/** Depth of the call stack. */
-export const DEPTH = 6;
 /** Position of the last access before FLOOR, or one after it. */
-export const ACCESSED = 7;
+export const ACCESSED = 6;
 
 /** Goroutine numbers are below this: tables are indexed by them. */
 export const GOROUTINE_LIMIT = 2 ** 24;
@@ -188,7 +186,6 @@ export class Goroutines {
     this.state[at + CLOCK] = clock;
     this.state[at + STACK] = stack;
     this.state[at + IGNORE] = 0;
-    this.state[at + DEPTH] = 0;
     const turn = this.#turnCount++;
     this.#turns = reserve(this.#turns, this.#turnCount * 3);
     this.#turns[turn * 3] = position;

@@ -2,11 +2,13 @@
  * Go's package runtime/race: the detector's calls with plain numbers, one object for a program.
  *
  * Addresses and pcs are numbers (below 2^48); goroutines are numbers of the caller's choice, 1 or more, never used
- * twice. Every call is checked, and a call that is not allowed throws and changes nothing. The order of calls is the
- * order of events: whoever runs goroutines at once decides on one.
+ * twice. Every call is checked, and a call that is not allowed throws and changes nothing. One that the system has no
+ * memory for may have been made in part; made again, it is completed. The order of calls is the order of events:
+ * whoever runs goroutines at once decides on one.
  */
+import { shown } from '../native/arguments.js';
 import { formatAddress, LazyShadowError } from '../native/errors.js';
-import { type Shadow, windowsOf } from '../shadow/shadow.js';
+import { claimWindows, type Shadow } from '../shadow/shadow.js';
 import { PLAIN_WRITE, READ } from './access.js';
 import { Detector } from './detector.js';
 import { DEFAULT_GORACE, type GoraceOptions, historyEntries } from './gorace.js';
@@ -14,9 +16,11 @@ import { RaceLog } from './race-log.js';
 import type { RaceReport } from './report.js';
 import { ADDRESS_LIMIT } from './window.js';
 
+/** What a race runtime is made of. */
 export interface RaceOptions {
-  /** The shadow to keep cells in; it stays the caller's, and nobody else writes to it. */
+  /** The shadow to keep cells in: one that no other race runtime has had. It stays the caller's. */
   readonly shadow: Shadow;
+  /** As the variable GORACE. Default: as Go. */
   readonly gorace?: GoraceOptions;
   /** Called with each report, during the access that found it. */
   readonly onReport?: (report: RaceReport) => void;
@@ -27,17 +31,30 @@ export type AtomicKind = 'load' | 'store' | 'update' | 'failedSwap';
 
 const HIGH = 2 ** 32;
 
+/** A program that is checked for races, as it tells what it does. Addresses and pcs are below 2^48, sizes in bytes. */
 export class Race {
   readonly #detector: Detector;
   readonly #log: RaceLog;
   readonly #shadow: Shadow;
   #finished = false;
 
-  constructor({ shadow, gorace = DEFAULT_GORACE, onReport = () => {} }: RaceOptions) {
+  /**
+   * A program that has not begun: {@link Race.initialize} begins it.
+   * @param options the shadow, which must be fresh, and where reports go
+   * @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_INVALID_USE (the shadow has a race runtime), ERR_RELEASED
+   */
+  constructor(options: RaceOptions) {
+    if (typeof options !== 'object' || options === null) {
+      throw new LazyShadowError('ERR_INVALID_ARGUMENT', 'new Race: the options must be an object.', {
+        verb: 'new Race',
+      });
+    }
+    const { shadow, gorace = DEFAULT_GORACE, onReport = () => {} } = options;
+    const windows = claimWindows('new Race', shadow);
     this.#shadow = shadow;
     this.#log = new RaceLog({ gorace, ranges: shadow.layout.application, onReport });
     this.#detector = new Detector({
-      shadow: windowsOf(shadow),
+      shadow: windows,
       historyEntries: historyEntries(gorace.historySize),
       onSighting: (sighting) => this.#log.add(this.#detector, sighting),
       markStacks: (mark) => this.#log.markStacks(mark),
@@ -54,8 +71,12 @@ export class Race {
     return this.#log.bytes.addresses();
   }
 
+  /**
+   * The program begins, with its first goroutine.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   initialize(mainGoroutine: number): void {
-    this.#live();
+    this.#by(mainGoroutine);
     this.#detector.initialize(mainGoroutine);
   }
 
@@ -65,6 +86,10 @@ export class Race {
     this.#finished = true;
   }
 
+  /**
+   * Memory that will be accessed: what is not mapped is not looked at.
+   * @throws LazyShadowError ERR_INVALID_USE; ERR_OUT_OF_RANGE, ERR_OUT_OF_MEMORY as Shadow.mapShadow
+   */
   mapShadow(address: number, sizeBytes: number): void {
     this.#live();
     this.#detector.mapShadow(checkedAddress(address), checkedSize(address, sizeBytes));
@@ -82,95 +107,171 @@ export class Race {
     this.#shadow.unmapShadow(start, size);
   }
 
+  /**
+   * The goroutine that runs finalizers: it knows all that others have done so far, locks or none.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   finalizerGoroutine(goroutine: number): void {
-    this.#live();
+    this.#by(goroutine);
     this.#detector.finalizerGoroutine(goroutine);
   }
 
+  /**
+   * A read of one byte.
+   * @param pc the instruction, for reports
+   * @param callerPc the call that it was made by, if that is not what funcEnter said; 0 if it is
+   * @throws LazyShadowError ERR_INVALID_USE; ERR_OUT_OF_MEMORY
+   */
   read(goroutine: number, address: number, pc: number, callerPc = 0): void {
     this.#access(goroutine, READ, address, pc, callerPc);
   }
 
+  /**
+   * A write of one byte; as {@link Race.read}.
+   * @throws LazyShadowError ERR_INVALID_USE; ERR_OUT_OF_MEMORY
+   */
   write(goroutine: number, address: number, pc: number, callerPc = 0): void {
     this.#access(goroutine, PLAIN_WRITE, address, pc, callerPc);
   }
 
+  /**
+   * A read of `sizeBytes` bytes.
+   * @throws LazyShadowError ERR_INVALID_USE; ERR_OUT_OF_MEMORY
+   */
   readRange(goroutine: number, address: number, sizeBytes: number, pc: number): void {
     this.#range(goroutine, READ, address, sizeBytes, pc);
   }
 
+  /**
+   * A write of `sizeBytes` bytes.
+   * @throws LazyShadowError ERR_INVALID_USE; ERR_OUT_OF_MEMORY
+   */
   writeRange(goroutine: number, address: number, sizeBytes: number, pc: number): void {
     this.#range(goroutine, PLAIN_WRITE, address, sizeBytes, pc);
   }
 
+  /**
+   * A function was called from `pc`.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   funcEnter(goroutine: number, pc: number): void {
-    this.#live();
+    this.#by(goroutine);
     checkedPc(pc);
     this.#detector.funcEnter(goroutine, pc | 0, Math.floor(pc / HIGH));
   }
 
+  /**
+   * The innermost function returned.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   funcExit(goroutine: number): void {
-    this.#live();
+    this.#by(goroutine);
     this.#detector.funcExit(goroutine);
   }
 
-  /** @param goroutine who allocates, 0 if nobody knows: it is for reports alone */
+  /**
+   * A block was allocated: what was accessed there before is forgotten.
+   * @param goroutine who allocates, 0 if nobody knows: it is for reports alone
+   * @throws LazyShadowError ERR_INVALID_USE; ERR_OUT_OF_MEMORY
+   */
   malloc(address: number, sizeBytes: number, goroutine = 0): void {
-    this.#live();
+    this.#by(goroutine);
     this.#detector.malloc(checkedAddress(address), checkedSize(address, sizeBytes), goroutine);
   }
 
+  /**
+   * A block was freed: its sync objects are gone.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   free(address: number, sizeBytes: number): void {
     this.#live();
     this.#detector.free(checkedAddress(address), checkedSize(address, sizeBytes));
   }
 
-  /** @param parent 0 for a goroutine that the runtime starts by itself */
+  /**
+   * A go statement at `pc`: the new goroutine knows what its parent knows.
+   * @param parent 0 for a goroutine that the runtime starts by itself
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   goStart(parent: number, goroutine: number, pc: number): void {
-    this.#live();
+    this.#by(parent);
+    checkedGoroutine(goroutine);
     checkedPc(pc);
     this.#detector.goStart(parent, goroutine, pc | 0, Math.floor(pc / HIGH));
   }
 
+  /**
+   * A goroutine ended. No call of it may follow.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   goEnd(goroutine: number): void {
-    this.#live();
+    this.#by(goroutine);
     this.#detector.goEnd(goroutine);
   }
 
+  /**
+   * The goroutine knows from now on what was released at `address`.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   acquire(goroutine: number, address: number): void {
-    this.#live();
+    this.#by(goroutine);
     checkedAddress(address);
     this.#detector.acquire(goroutine, address | 0, Math.floor(address / HIGH));
   }
 
+  /**
+   * Whoever acquires `address` later knows what the goroutine did so far, and nothing that was released there before.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   release(goroutine: number, address: number): void {
-    this.#live();
+    this.#by(goroutine);
     checkedAddress(address);
     this.#detector.release(goroutine, address | 0, Math.floor(address / HIGH));
   }
 
+  /**
+   * As {@link Race.release}; what was released there before stays known.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   releaseMerge(goroutine: number, address: number): void {
-    this.#live();
+    this.#by(goroutine);
     checkedAddress(address);
     this.#detector.releaseMerge(goroutine, address | 0, Math.floor(address / HIGH));
   }
 
+  /**
+   * Acquires what was released at `address`, and releases there.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   releaseAcquire(goroutine: number, address: number): void {
-    this.#live();
+    this.#by(goroutine);
     checkedAddress(address);
     this.#detector.releaseAcquire(goroutine, address | 0, Math.floor(address / HIGH));
   }
 
+  /**
+   * Until ignoreSyncEnd, acquires and releases of the goroutine mean nothing. They nest.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   ignoreSyncBegin(goroutine: number): void {
-    this.#live();
+    this.#by(goroutine);
     this.#detector.ignoreSyncBegin(goroutine);
   }
 
+  /**
+   * Ends the innermost ignoreSyncBegin.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   ignoreSyncEnd(goroutine: number): void {
-    this.#live();
+    this.#by(goroutine);
     this.#detector.ignoreSyncEnd(goroutine);
   }
 
+  /**
+   * An atomic operation: an access, with an acquire, a release or both as its kind has them.
+   * @param sizeBytes of the access
+   * @throws LazyShadowError ERR_INVALID_USE; ERR_OUT_OF_MEMORY
+   */
   atomic(
     goroutine: number,
     kind: AtomicKind,
@@ -179,11 +280,12 @@ export class Race {
     pc: number,
     callerPc = 0,
   ): void {
-    this.#live();
+    this.#by(goroutine);
     checkedAddress(address);
     checkedPc(pc);
     checkedPc(callerPc);
-    if (sizeBytes !== 4 && sizeBytes !== 8) throw invalid(`an atomic of ${sizeBytes} bytes, expected 4 or 8`);
+    if (sizeBytes !== 4 && sizeBytes !== 8)
+      throw invalid(`an atomic of ${shown(sizeBytes)} bytes, expected 4 or 8`);
     checkedSize(address, sizeBytes);
     const low = address | 0;
     const high = Math.floor(address / HIGH);
@@ -198,7 +300,7 @@ export class Race {
   }
 
   #access(goroutine: number, kind: number, address: number, pc: number, callerPc: number): void {
-    this.#live();
+    this.#by(goroutine);
     checkedAddress(address);
     checkedPc(pc);
     const low = address | 0;
@@ -213,7 +315,7 @@ export class Race {
   }
 
   #range(goroutine: number, kind: number, address: number, sizeBytes: number, pc: number): void {
-    this.#live();
+    this.#by(goroutine);
     checkedAddress(address);
     checkedSize(address, sizeBytes);
     checkedPc(pc);
@@ -229,23 +331,34 @@ export class Race {
     );
   }
 
+  /** A call by a goroutine; whether there is one the detector knows. */
+  #by(goroutine: number): void {
+    this.#live();
+    checkedGoroutine(goroutine);
+  }
+
   #live(): void {
     if (this.#finished) throw invalid('the race runtime has been finalized');
   }
 }
 
+function checkedGoroutine(goroutine: number): void {
+  if (!Number.isInteger(goroutine)) throw invalid(`${shown(goroutine)} is no goroutine`);
+}
+
 function checkedAddress(address: number): number {
   if (Number.isInteger(address) && address >= 0 && address < ADDRESS_LIMIT) return address;
-  throw invalid(`${address} is no address below 2^48`);
+  throw invalid(`${shown(address)} is no address below 2^48`);
 }
 
 function checkedPc(pc: number): void {
-  if (!Number.isInteger(pc) || pc < 0 || pc >= ADDRESS_LIMIT) throw invalid(`${pc} is no pc below 2^48`);
+  if (!Number.isInteger(pc) || pc < 0 || pc >= ADDRESS_LIMIT)
+    throw invalid(`${shown(pc)} is no pc below 2^48`);
 }
 
 function checkedSize(address: number, sizeBytes: number): number {
   if (Number.isInteger(sizeBytes) && sizeBytes >= 0 && address + sizeBytes <= ADDRESS_LIMIT) return sizeBytes;
-  throw invalid(`${sizeBytes} bytes at ${formatAddress(address)} are no range below 2^48`);
+  throw invalid(`${shown(sizeBytes)} bytes at ${formatAddress(address)} are no range below 2^48`);
 }
 
 function invalid(what: string): LazyShadowError {

@@ -2,6 +2,7 @@
  * Reports as Go prints them, to the letter: editors and CI scripts parse this.
  */
 import { formatAddress } from '../native/errors.js';
+import { printable } from '../native/printable.js';
 import {
   framesOf,
   type RaceLocation,
@@ -13,7 +14,9 @@ import {
 
 const RULE = '==================\n';
 
+/** How a report is printed. */
 export interface TextOptions {
+  /** How a pc becomes frames. */
   readonly symbolize: Symbolize;
   /** GORACE's strip_path_prefix. */
   readonly stripPathPrefix?: string;
@@ -53,8 +56,8 @@ function stackText(pcs: readonly number[] | null, options: TextOptions): string 
   if (pcs === null || pcs.length === 0) return '  [failed to restore the stack]\n';
   return framesOf(pcs, options.symbolize)
     .map(({ function: name, file, line, offset }) => {
-      const path = stripPathPrefix(file, options.stripPathPrefix ?? '');
-      return `  ${name}()\n      ${path}:${line} +0x${offset.toString(16)}\n`;
+      const path = printable(stripPathPrefix(file, options.stripPathPrefix ?? ''));
+      return `  ${printable(name)}()\n      ${path}:${line} +0x${offset.toString(16)}\n`;
     })
     .join('');
 }

@@ -3,8 +3,8 @@
  *
  *     root ── main+0x84 ── main.func1+0x91 ── main.update+0x30
  *
- * So a goroutine's current stack is one number, entering a function is a look-up and leaving it is following the
- * parent. Most calls repeat the caller's last call, which each node remembers; the others go through a hash table.
+ * So a goroutine's current stack is one number, entering a function is a look-up in a hash table and leaving it is
+ * following the parent.
  *
  * A program may have more distinct stacks than memory (a recursion that branches has 2^depth), so nodes that
  * nobody refers to any more are reclaimed: at `limit` nodes the owner is asked, through `roots`, to mark what it
@@ -17,12 +17,12 @@ export const EMPTY_STACK = 0;
 /** Nodes of the first table; small, because most users of the library watch small programs. */
 const FIRST_LIMIT = 1024;
 
-// A node: its parent, its pc in two words, and the child that was entered last.
+// A node: its parent, its pc in two words, and a word that only reclaimed nodes use.
 const NODE_SHIFT = 2;
 const PARENT = 0;
 const PC_LOW = 1;
 const PC_HIGH = 2;
-const LAST_CHILD = 3;
+const NEXT_FREE = 3;
 
 const PC_HIGH_FACTOR = 2 ** 32;
 
@@ -35,7 +35,7 @@ export class Stacks {
   #table: Int32Array = new Int32Array(FIRST_LIMIT * 2);
   #limit = FIRST_LIMIT;
   #used = 1;
-  /** Reclaimed nodes, linked through LAST_CHILD. */
+  /** Reclaimed nodes, linked through NEXT_FREE. */
   #free = 0;
   readonly #roots: MarkRoots;
 
@@ -50,10 +50,16 @@ export class Stacks {
   /** The stack with a call at pc on top of `stack`. */
   push(stack: number, pcLow: number, pcHigh: number): number {
     const nodes = this.#nodes;
-    const child = nodes[(stack << NODE_SHIFT) + LAST_CHILD] as number;
-    const at = child << NODE_SHIFT;
-    if (nodes[at + PC_LOW] === pcLow && nodes[at + PC_HIGH] === pcHigh && child !== EMPTY_STACK) return child;
-    return this.#find(stack, pcLow, pcHigh);
+    const table = this.#table;
+    const mask = table.length - 1;
+    for (let slot = hash(stack, pcLow) & mask; ; slot = (slot + 1) & mask) {
+      const node = table[slot] as number;
+      if (node === 0) return this.#add(stack, pcLow, pcHigh);
+      const at = node << NODE_SHIFT;
+      if (nodes[at + PC_LOW] === pcLow && nodes[at + PARENT] === stack && nodes[at + PC_HIGH] === pcHigh) {
+        return node;
+      }
+    }
   }
 
   /** The stack below the top call. */
@@ -71,33 +77,15 @@ export class Stacks {
     return pcs;
   }
 
-  #find(stack: number, pcLow: number, pcHigh: number): number {
-    for (let slot = this.#hash(stack, pcLow); ; slot = (slot + 1) & (this.#table.length - 1)) {
-      const node = this.#table[slot] as number;
-      if (node === 0) return this.#add(stack, pcLow, pcHigh);
-      const at = node << NODE_SHIFT;
-      if (
-        this.#nodes[at + PC_LOW] === pcLow &&
-        this.#nodes[at + PARENT] === stack &&
-        this.#nodes[at + PC_HIGH] === pcHigh
-      ) {
-        this.#nodes[(stack << NODE_SHIFT) + LAST_CHILD] = node;
-        return node;
-      }
-    }
-  }
-
   #add(stack: number, pcLow: number, pcHigh: number): number {
     if (this.#free === 0 && this.#used === this.#limit) this.#reclaim(stack);
     let node = this.#free;
-    if (node !== 0) this.#free = this.#nodes[(node << NODE_SHIFT) + LAST_CHILD] as number;
+    if (node !== 0) this.#free = this.#nodes[(node << NODE_SHIFT) + NEXT_FREE] as number;
     else node = this.#used++;
     const at = node << NODE_SHIFT;
     this.#nodes[at + PARENT] = stack;
     this.#nodes[at + PC_LOW] = pcLow;
     this.#nodes[at + PC_HIGH] = pcHigh;
-    this.#nodes[at + LAST_CHILD] = EMPTY_STACK;
-    this.#nodes[(stack << NODE_SHIFT) + LAST_CHILD] = node;
     this.#enter(node);
     return node;
   }
@@ -105,15 +93,10 @@ export class Stacks {
   /** Puts a node that is not in the table into it. */
   #enter(node: number): void {
     const at = node << NODE_SHIFT;
-    let slot = this.#hash(this.#nodes[at + PARENT] as number, this.#nodes[at + PC_LOW] as number);
-    while (this.#table[slot] !== 0) slot = (slot + 1) & (this.#table.length - 1);
+    const mask = this.#table.length - 1;
+    let slot = hash(this.#nodes[at + PARENT] as number, this.#nodes[at + PC_LOW] as number) & mask;
+    while (this.#table[slot] !== 0) slot = (slot + 1) & mask;
     this.#table[slot] = node;
-  }
-
-  #hash(stack: number, pcLow: number): number {
-    // Multiplicative hashing by odd constants near 2^32 divided by the golden ratio, the high bits folded down.
-    const mixed = Math.imul(stack, 0x9e3779b1) ^ Math.imul(pcLow, 0x85ebca6b);
-    return (mixed ^ (mixed >>> 15)) & (this.#table.length - 1);
   }
 
   /** Frees what neither the owner nor `stack` refers to; doubles the table if that is less than half of it. */
@@ -135,17 +118,21 @@ export class Stacks {
     }
     this.#table = new Int32Array(this.#limit * 2);
     this.#free = 0;
-    this.#nodes[LAST_CHILD] = EMPTY_STACK;
     for (let node = this.#used - 1; node > 0; node--) {
       if (live[node] === 1) {
-        this.#nodes[(node << NODE_SHIFT) + LAST_CHILD] = EMPTY_STACK;
         this.#enter(node);
       } else {
-        this.#nodes[(node << NODE_SHIFT) + LAST_CHILD] = this.#free;
+        this.#nodes[(node << NODE_SHIFT) + NEXT_FREE] = this.#free;
         this.#free = node;
       }
     }
   }
+}
+
+/** Multiplicative, by odd constants near 2^32 divided by the golden ratio; the high bits folded down. */
+function hash(stack: number, pcLow: number): number {
+  const mixed = Math.imul(stack, 0x9e3779b1) ^ Math.imul(pcLow, 0x85ebca6b);
+  return mixed ^ (mixed >>> 15);
 }
 
 /** The two words of a pc, or of an address, as the number it is. */

@@ -1,22 +1,16 @@
 /**
  * Windows: the segments of shadow that a detector has at hand, and which of their granules it may use.
  *
- * Accesses alternate between data segment and heap, so a change of window must be cheap: a table with a number for
- * each of the 2^20 segments of a 48-bit address space (2 MiB that the system backs only where it is used).
+ * Accesses alternate between data segment and heap, so a change of window must be cheap: the windows of the segments
+ * that were asked for last are found at the low bits of their index.
  * Shadow is mapped in whole pages; accesses count only in the bytes that MapShadow named, so each window
  * knows those too.
  */
 import { LazyShadowError } from '../native/errors.js';
-import {
-  GRANULE_BYTES,
-  SEGMENT_BYTES,
-  SEGMENT_COUNT,
-  type ShadowMemory,
-  type ShadowSegment,
-} from '../shadow/segment.js';
+import { GRANULE_BYTES, SEGMENT_BYTES, type ShadowMemory, type ShadowSegment } from '../shadow/segment.js';
 
-/** Windows are numbered in 16 bits; that is 16 TiB of application memory. */
-const WINDOW_LIMIT = 2 ** 16;
+/** Windows at hand: 16 GiB of application memory in a row without two that share a place. A power of two. */
+const AT_HAND = 64;
 
 /** Addresses are below this. */
 export const ADDRESS_LIMIT = 2 ** 48;
@@ -37,10 +31,27 @@ export interface Window {
   holes: boolean;
 }
 
+/** Stands for the window of an address that nothing is mapped at. */
+export const NO_WINDOW: Window = {
+  segment: {
+    index: -1,
+    shadow: new Int32Array(0),
+    shadowPages: new Uint8Array(0),
+    metainfo: new Int32Array(0),
+    metainfoPages: new Uint8Array(0),
+  },
+  base: 0,
+  firstGranule: 0,
+  endGranule: 0,
+  holes: false,
+};
+
 export class Windows {
   readonly #shadow: ShadowMemory;
-  readonly #numbers = new Uint16Array(SEGMENT_COUNT);
-  readonly #windows: (Window | undefined)[] = [undefined];
+  /** By the low bits of the segment's index: the window that was asked for last. */
+  readonly #atHand: Window[] = new Array<Window>(AT_HAND).fill(NO_WINDOW);
+  /** All windows in use, by segment. */
+  readonly #windows = new Map<number, Window>();
   /** What MapShadow named: disjoint, ascending, never touching. */
   #ranges: AddressRange[] = [];
 
@@ -53,13 +64,14 @@ export class Windows {
   }
 
   /** All windows in use. */
-  *[Symbol.iterator](): IterableIterator<Window> {
-    for (const window of this.#windows) if (window !== undefined) yield window;
+  [Symbol.iterator](): IterableIterator<Window> {
+    return this.#windows.values();
   }
 
   /** The window of segment `index`, or undefined while none of it is mapped. */
   at(index: number): Window | undefined {
-    return this.#windows[this.#numbers[index] as number] ?? this.#open(index);
+    const window = this.#atHand[index & (AT_HAND - 1)] as Window;
+    return window.segment.index === index ? window : this.#find(index);
   }
 
   /** Maps shadow for [address, address + sizeBytes). */
@@ -96,17 +108,18 @@ export class Windows {
     return this.#ranges.some(({ start, end }) => address + GRANULE_BYTES > start && address < end);
   }
 
+  #find(index: number): Window | undefined {
+    const window = this.#windows.get(index) ?? this.#open(index);
+    if (window !== undefined) this.#atHand[index & (AT_HAND - 1)] = window;
+    return window;
+  }
+
   #open(index: number): Window | undefined {
     const segment = this.#shadow.segment(index);
     if (segment === undefined) return undefined;
-    const number = this.#windows.length;
-    if (number === WINDOW_LIMIT) {
-      throw new LazyShadowError('ERR_OUT_OF_RANGE', 'accesses to more than 16 TiB of application memory');
-    }
     const window = { segment, base: index * SEGMENT_BYTES, firstGranule: 0, endGranule: 0, holes: false };
     this.#measure(window);
-    this.#windows.push(window);
-    this.#numbers[index] = number;
+    this.#windows.set(index, window);
     return window;
   }
 
@@ -123,21 +136,6 @@ export class Windows {
     window.holes = within.length > 1;
   }
 }
-
-/** Stands for the window of an address that nothing is mapped at. */
-export const NO_WINDOW: Window = {
-  segment: {
-    index: -1,
-    shadow: new Int32Array(0),
-    shadowPages: new Uint8Array(0),
-    metainfo: new Int32Array(0),
-    metainfoPages: new Uint8Array(0),
-  },
-  base: 0,
-  firstGranule: 0,
-  endGranule: 0,
-  holes: false,
-};
 
 /** @throws LazyShadowError ERR_OUT_OF_RANGE if the range leaves the 48-bit address space. */
 export function checkRange(what: string, address: number, sizeBytes: number): void {

@@ -25,11 +25,13 @@ export function clearWindow(
   discard: (firstPage: number, pageCount: number) => void,
 ): void {
   const { shadow, shadowPages } = segment;
-  const pageBytes = 2 ** pageShift;
+  const pageBytes = 1 << pageShift;
   for (let at = begin; at < end;) {
-    const page = at >>> pageShift;
+    let page = at >>> pageShift;
     if (shadowPages[page] !== PAGE_TOUCHED) {
-      at = (page + 1) * pageBytes;
+      const endPage = Math.ceil(end / pageBytes);
+      while (page < endPage && shadowPages[page] !== PAGE_TOUCHED) page++;
+      at = page * pageBytes;
       continue;
     }
     let last = page;

@@ -13,7 +13,9 @@
  *
  * Invariant, and the one rule for code that uses a window: it spans memory that may be neither committed nor
  * ours, so a page is read only if its state is PAGE_TOUCHED, and written only after `touchShadow` or
- * `touchMetainfo` has made it so. A page that is not PAGE_TOUCHED holds zeros, whatever the policy.
+ * `touchMetainfo` has made it so. A page that is not PAGE_TOUCHED holds zeros, whatever the policy. And a window keeps
+ * no memory: whoever has one holds the ShadowMemory that it came from too, after whose release every state is
+ * PAGE_UNMAPPED.
  * Windows never leave lib/: what the public gets is `bytes()`.
  */
 
@@ -22,9 +24,6 @@ export const SEGMENT_SHIFT = 28;
 
 /** Application bytes of a segment: 256 MiB. */
 export const SEGMENT_BYTES = 2 ** SEGMENT_SHIFT;
-
-/** Segments in a 48-bit address space. */
-export const SEGMENT_COUNT = 2 ** (48 - SEGMENT_SHIFT);
 
 /** Application bytes that share their cells: a granule. */
 export const GRANULE_BYTES = 8;

@@ -1,8 +1,8 @@
 /**
  * The windows of a shadow: segment.ts's {@link ShadowMemory} over a native shadow map.
  *
- * Segments are opened on first use and stay the same objects until the shadow is released, when their arrays are
- * detached: code that kept one then reads undefined, not memory.
+ * Segments are opened on first use and stay the same objects until the shadow is released. Then every page state says
+ * PAGE_UNMAPPED, or is no more: code that kept a segment reaches nothing through it.
  */
 
 import type { NativeShadowMap } from '../native/addon.js';
@@ -13,7 +13,7 @@ import type { Layout } from './layouts.js';
 import { GRANULE_BYTES, SEGMENT_BYTES, type ShadowMemory, type ShadowSegment } from './segment.js';
 
 /** Planes as native/shadow_map.h numbers them. */
-const SHADOW_PLANE = 0;
+export const SHADOW_PLANE = 0;
 const METAINFO_PLANE = 1;
 
 interface Mapper {
@@ -90,7 +90,7 @@ export class ShadowWindows implements ShadowMemory {
     }
   }
 
-  /** Forgets the segments; the arrays themselves are detached by the native map's release. */
+  /** Forgets the segments, whose page states the native map's release takes back. */
   close(): void {
     this.#segments.clear();
     this.#map = undefined;

@@ -3,6 +3,7 @@
  * expected, then what the reader of the message can do about it.
  */
 import { LazyShadowError, type LazyShadowErrorDetails } from '../native/errors.js';
+import { printable } from '../native/printable.js';
 
 const ADVICE = 'The recording is damaged or cut short: copy it again, or record it again.';
 
@@ -18,7 +19,7 @@ export function badTrace(
   details: LazyShadowErrorDetails = {},
 ): LazyShadowError {
   const place = where === '' ? name : `${name}: ${where}`;
-  return new LazyShadowError('ERR_BAD_TRACE', `${place}: ${problem}. ${ADVICE}`, {
+  return new LazyShadowError('ERR_BAD_TRACE', `${printable(place)}: ${printable(problem)}. ${ADVICE}`, {
     verb: 'readTrace',
     ...details,
   });
@@ -27,12 +28,16 @@ export function badTrace(
 /** A recording that the operating system would not open or read: its error is the cause. */
 export function unreadable(name: string, cause: unknown): LazyShadowError {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new LazyShadowError('ERR_BAD_TRACE', `${name}: cannot be read: ${reason}. Check the path.`, {
-    verb: 'readTrace',
-    // libuv negates errno on Unix; on Windows its numbers are its own, so they are not the system's code.
-    osCode: process.platform === 'win32' ? undefined : errnoOf(cause),
-    cause,
-  });
+  return new LazyShadowError(
+    'ERR_BAD_TRACE',
+    `${printable(name)}: cannot be read: ${printable(reason)}. Check the path.`,
+    {
+      verb: 'readTrace',
+      // libuv negates errno on Unix; on Windows its numbers are its own, so they are not the system's code.
+      osCode: process.platform === 'win32' ? undefined : errnoOf(cause),
+      cause,
+    },
+  );
 }
 
 function errnoOf(error: unknown): number | undefined {

@@ -34,6 +34,7 @@ import { EventValidator } from './validate.js';
 export interface EventBatch {
   /** Number of the first in the recording, from 0. */
   readonly firstEvent: number;
+  /** How many. */
   readonly count: number;
   /** 8 little-endian 32-bit words an event, exactly count × 8 long. Valid until the next batch is asked for. */
   readonly words: Int32Array;
@@ -43,14 +44,18 @@ export interface EventBatch {
 const BATCH_EVENTS = 64 * 1024;
 const SYMBOL_CHUNK_BYTES = 256 * 1024;
 
+/** A recording that is open, read once from its beginning to its end. */
 export class TraceReader {
   /** What messages call the recording: its path, `standard input`, `stream` or `recording in memory`. */
   readonly name: string;
+  /** What its first 64 bytes say. */
   readonly header: TraceHeader;
   readonly #source: ByteSource;
   /** How far the one pass over the source has come. */
   #state: 'at events' | 'in events' | 'at symbols' | 'closed' = 'at events';
   #symbols: Promise<SymbolTable> | undefined;
+  /** For the events of a batch; made when one does not lie in memory as it is. */
+  #buffer: Int32Array | undefined;
 
   private constructor(name: string, header: TraceHeader, source: ByteSource) {
     this.name = name;
@@ -90,10 +95,9 @@ export class TraceReader {
     this.#state = 'in events';
     const { eventCount } = this.header;
     const validator = new EventValidator();
-    const buffer = new Int32Array(Math.min(eventCount, BATCH_EVENTS) * EVENT_WORDS);
     for (let firstEvent = 0; firstEvent < eventCount; firstEvent += BATCH_EVENTS) {
       const count = Math.min(eventCount - firstEvent, BATCH_EVENTS);
-      const words = await this.#nextWords(buffer, firstEvent, count);
+      const words = await this.#nextWords(firstEvent, count);
       const wrong = validator.check(words, count);
       if (wrong >= 0)
         throw badTrace(this.name, `event ${firstEvent + wrong}`, validator.explain(words, wrong));
@@ -128,13 +132,14 @@ export class TraceReader {
     await this.#source.close();
   }
 
-  /** The next `count` events, in place if the source has them aligned in memory, else in `buffer`. */
-  async #nextWords(buffer: Int32Array, firstEvent: number, count: number): Promise<Int32Array> {
+  /** The next `count` events, in place if the source has them aligned in memory, else in a buffer of this reader. */
+  async #nextWords(firstEvent: number, count: number): Promise<Int32Array> {
     const byteLength = count * EVENT_BYTES;
     const inPlace = this.#source.view(byteLength);
     if (inPlace !== undefined && inPlace.byteOffset % Int32Array.BYTES_PER_ELEMENT === 0)
       return new Int32Array(inPlace.buffer, inPlace.byteOffset, count * EVENT_WORDS);
-    const words = buffer.subarray(0, count * EVENT_WORDS);
+    this.#buffer ??= new Int32Array(Math.min(this.header.eventCount, BATCH_EVENTS) * EVENT_WORDS);
+    const words = this.#buffer.subarray(0, count * EVENT_WORDS);
     const target = new Uint8Array(words.buffer, 0, byteLength);
     if (inPlace !== undefined) target.set(inPlace);
     const length = inPlace === undefined ? await this.#source.read(target) : byteLength;

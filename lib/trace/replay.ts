@@ -9,17 +9,20 @@
  * goroutines, sync objects, and the races found.
  */
 import { LazyShadowError } from '../native/errors.js';
+import { printable } from '../native/printable.js';
 import { Detector } from '../race/detector.js';
 import { DEFAULT_GORACE, type GoraceOptions, historyEntries } from '../race/gorace.js';
 import { RaceLog } from '../race/race-log.js';
 import type { RaceReport } from '../race/report.js';
-import { type Shadow, windowsOf } from '../shadow/shadow.js';
+import { claimWindows, type Shadow } from '../shadow/shadow.js';
 import { badTrace } from './errors.js';
 import type { TraceReader } from './reader.js';
 import { type Progress, replayEvents } from './replay-events.js';
 import type { SymbolTable } from './symbols.js';
 
+/** How a recording is replayed. */
 export interface ReplayOptions {
+  /** As the variable GORACE. Default: as Go. */
   readonly gorace?: GoraceOptions;
   /** Called with each report as it is found. */
   readonly onReport?: (report: RaceReport) => void;
@@ -27,6 +30,7 @@ export interface ReplayOptions {
   readonly onProgress?: (events: number) => void;
 }
 
+/** What was found. */
 export interface ReplayResult {
   /** The recording's name. */
   readonly name: string;
@@ -34,11 +38,13 @@ export interface ReplayResult {
   readonly events: number;
   /** Goroutines started. */
   readonly goroutines: number;
+  /** The races, in the order in which they were found. */
   readonly reports: readonly RaceReport[];
   /** Every byte on which two unordered conflicting accesses overlap, before any suppression; ascending. */
   readonly racyAddresses: readonly number[];
   /** Time that the events took, without reading them. */
   readonly elapsedMs: number;
+  /** What the recording knows of its pcs. */
   readonly symbols: SymbolTable;
 }
 
@@ -54,6 +60,7 @@ export async function replayTrace(
   shadow: Shadow,
   options: ReplayOptions = {},
 ): Promise<ReplayResult> {
+  const windows = claimWindows('replayTrace', shadow);
   const gorace = options.gorace ?? DEFAULT_GORACE;
   const reports: RaceReport[] = [];
   const log = new RaceLog({
@@ -67,7 +74,7 @@ export async function replayTrace(
     },
   });
   const detector: Detector = new Detector({
-    shadow: windowsOf(shadow),
+    shadow: windows,
     historyEntries: historyEntries(gorace.historySize),
     onSighting: (sighting) => log.add(detector, sighting),
     markStacks: (mark) => log.markStacks(mark),
@@ -105,11 +112,20 @@ export async function replayTrace(
 
 /** An error of the detector as one that says at which event of which recording. */
 function located(error: unknown, name: string, event: number): unknown {
+  const place = `${printable(name)}: event ${event}`;
+  if (error instanceof RangeError) {
+    // V8's word for what no array or map can hold.
+    const what = `the program uses more than this Node can keep track of (${error.message})`;
+    return new LazyShadowError('ERR_OUT_OF_MEMORY', `${place}: ${what}. Record less of it.`, {
+      verb: 'replayTrace',
+      cause: error,
+    });
+  }
   if (!(error instanceof LazyShadowError)) return error;
   if (error.code === 'ERR_INVALID_USE' || error.code === 'ERR_OUT_OF_RANGE') {
     return badTrace(name, `event ${event}`, error.message.replace(/\.$/, ''), { cause: error });
   }
   const { code, verb, address, sizeBytes, osCode } = error;
   const details = { verb, address, sizeBytes, osCode, cause: error };
-  return new LazyShadowError(code, `${name}: event ${event}: ${error.message}`, details);
+  return new LazyShadowError(code, `${place}: ${error.message}`, details);
 }

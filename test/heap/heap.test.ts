@@ -4,6 +4,7 @@ import type { HeapOptions } from '../../lib/heap/mallocinit.js';
 import { sizeClasses, sizeToClass } from '../../lib/heap/msize.js';
 import { Reservation } from '../../lib/native/reservation.js';
 import { codeOf } from '../support/heap.js';
+import { linux, mappings } from '../support/proc.js';
 
 const heaps: Heap[] = [];
 function newHeap(options: HeapOptions = {}): Heap {
@@ -277,8 +278,11 @@ describe('a heap', () => {
     { maxMemBytes: 2 ** 40 },
     { hint: 4096 },
     { hint: -1 },
+    { hint: 65_536, maxMemBytes: 2 ** 20 }, // which Linux would give, but with no room below
     { window32: 1 },
     { dataSegment: { noptrdata: 8192, enoptrbss: 8192 } },
+    { dataSegment: null },
+    { dataSegment: 8192 },
   ])('refuses the options %j', (options) => {
     expect(codeOf(() => newHeap(options as HeapOptions))).toBe('ERR_INVALID_ARGUMENT');
   });
@@ -303,6 +307,20 @@ describe('a heap', () => {
     // Where V8 inlines malloc, as in a hot loop, that is next to nothing (scripts/bench-heap.mjs shows it); where it
     // does not, the address is boxed, once returned and once given back: 16 bytes each that die at once.
     expect(after.heapUsed - before.heapUsed).toBeLessThan(2 * 16 * 200_000 + V8_OWN_BYTES);
+  });
+});
+
+describe("a heap's memory", () => {
+  it('cannot be attached to, and so not be decommitted under the heap', () => {
+    const hint = 0x4480_0000_0000;
+    // Here all of it is one reservation, which begins at the hint.
+    const heap = newHeap({ platform: 'win32', hint, maxMemBytes: 64 * 2 ** 20 });
+    expect(heap.arenaStart - hint).toBe(4 * 2 ** 20);
+    const starts = [hint, heap.arenaStart, ...(linux ? mappings().map(({ start }) => start) : [])];
+    for (const start of starts) {
+      expect(codeOf(() => Reservation.attach(start))).toBe('ERR_INVALID_ARGUMENT');
+    }
+    heap.verify();
   });
 });
 

@@ -7,7 +7,8 @@ import { describe, expect, it } from 'vitest';
 import { Heap } from '../../lib/heap/heap.js';
 import type { HeapOptions } from '../../lib/heap/mallocinit.js';
 import { nativeMemory } from '../../lib/heap/os.js';
-import { codeOf, RecordingRace, random } from '../support/heap.js';
+import { codeOf, RecordingRace } from '../support/heap.js';
+import { random } from '../support/random.js';
 
 const WINDOW_BYTES = 2 ** 29;
 const MOST_LIVE_BYTES = 48 * 2 ** 20;

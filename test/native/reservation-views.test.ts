@@ -7,6 +7,7 @@ import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { Reservation } from '../../lib/native/reservation.js';
 import { geometry } from '../../lib/native/system.js';
+import type { ShadowMemory } from '../../lib/shadow/segment.js';
 import { Shadow, windowsOf } from '../../lib/shadow/shadow.js';
 import { isAnythingAt } from '../support/proc.js';
 import { expectRefusal } from '../support/refusals.js';
@@ -199,9 +200,9 @@ describe('a view whose buffer was given away', () => {
   });
 });
 
-describe('a window of a shadow', () => {
+describe('what a detector has of a shadow', () => {
   it('keeps the memory when the shadow is garbage', async () => {
-    const orphan = (): Int32Array => {
+    const orphan = (): ShadowMemory => {
       const shadow = new Shadow({ policy: 'lazy', heapBytes: 2 ** 28 });
       shadow.mapShadow(HEAP, 65536);
       const memory = windowsOf(shadow);
@@ -209,10 +210,10 @@ describe('a window of a shadow', () => {
       if (segment === undefined) throw new Error('no segment');
       memory.touchShadow(segment, 0, 4);
       segment.shadow[0] = 6;
-      return segment.shadow;
+      return memory;
     };
-    const words = orphan();
+    const memory = orphan();
     await collectAll();
-    expect(words[0]).toBe(6);
+    expect(memory.segment(HEAP / 2 ** 28)?.shadow[0]).toBe(6);
   });
 });

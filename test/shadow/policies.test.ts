@@ -7,6 +7,7 @@ import { Reservation } from '../../lib/native/reservation.js';
 import { geometry, systemMemory } from '../../lib/native/system.js';
 import { checkedLayout, type Layout } from '../../lib/shadow/layouts.js';
 import { POLICIES, type Policy } from '../../lib/shadow/policies.js';
+import { PAGE_TOUCHED, PAGE_UNMAPPED } from '../../lib/shadow/segment.js';
 import { Shadow, type ShadowOptions, windowsOf } from '../../lib/shadow/shadow.js';
 import { pageState, readCell, writeCell } from '../support/cells.js';
 import { linux, mappings, status, usageOf } from '../support/proc.js';
@@ -340,16 +341,54 @@ describe('a layout without metainfo', () => {
 });
 
 describe('release', () => {
-  it('detaches the windows: code that kept one reads nothing', () => {
+  it.each(POLICIES)(
+    'makes every page of %s unmapped: code that kept its states reaches nothing',
+    (policy) => {
+      const shadow = new Shadow({ layout: LAYOUT, policy });
+      shadow.mapShadow(HEAP, MiB);
+      const memory = windowsOf(shadow);
+      writeCell(memory, 'shadow', HEAP, 1);
+      writeCell(memory, 'metainfo', HEAP, 1);
+      const { shadowPages, metainfoPages } = memory.segment(HEAP / 2 ** 28) ?? expect.fail('no segment');
+      expect(shadowPages[0]).toBe(PAGE_TOUCHED);
+      shadow.release();
+      expect(shadowPages.every((state) => state === PAGE_UNMAPPED)).toBe(true);
+      expect(metainfoPages.every((state) => state === PAGE_UNMAPPED)).toBe(true);
+    },
+  );
+
+  it('leaves the memory to other handles, and none of the page states to the one that was released', () => {
+    const shadow = new Shadow({ layout: LAYOUT });
+    const other = Shadow.attach(shadow.id);
+    shadow.mapShadow(HEAP, MiB);
+    writeCell(windowsOf(other), 'shadow', HEAP, 7);
+    const { shadowPages } = windowsOf(shadow).segment(HEAP / 2 ** 28) ?? expect.fail('no segment');
+    shadow.release();
+    expect(shadowPages.length).toBe(0);
+    expect(readCell(windowsOf(other), 'shadow', HEAP)).toBe(7);
+    other.release();
+  });
+
+  it('leaves the windows to the next shadow at the same addresses, where all is zero again', () => {
+    const first = new Shadow({ layout: LAYOUT });
+    first.mapShadow(HEAP, MiB);
+    writeCell(windowsOf(first), 'shadow', HEAP, 7);
+    const window = windowsOf(first).segment(HEAP / 2 ** 28)?.shadow.buffer;
+    first.release();
+    const second = new Shadow({ layout: LAYOUT });
+    second.mapShadow(HEAP, MiB);
+    const memory = windowsOf(second);
+    expect(readCell(memory, 'shadow', HEAP)).toBe(0);
+    expect(writeCell(memory, 'shadow', HEAP, 8)).toBe(true);
+    if (!first.moved && !second.moved) expect(memory.segment(HEAP / 2 ** 28)?.shadow.buffer).toBe(window);
+    second.release();
+  });
+
+  it('leaves nothing that can be asked', () => {
     const shadow = new Shadow({ layout: LAYOUT });
     shadow.mapShadow(HEAP, MiB);
     const memory = windowsOf(shadow);
-    writeCell(memory, 'shadow', HEAP, 1);
-    const segment = memory.segment(HEAP / 2 ** 28);
     shadow.release();
-    expect([segment?.shadow.length, segment?.shadowPages.length, segment?.metainfo.length]).toEqual([
-      0, 0, 0,
-    ]);
     expectRefusal(() => memory.segment(HEAP / 2 ** 28), { code: 'ERR_RELEASED', verb: 'segment' });
     expectRefusal(() => memory.clearShadow(HEAP, 8), { code: 'ERR_RELEASED', verb: 'clearShadow' });
   });

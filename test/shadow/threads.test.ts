@@ -1,16 +1,15 @@
 /**
  * One shadow, several threads: workers that map overlapping ranges at random, and one that is ended in the middle.
  */
-import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
 import { geometry } from '../../lib/native/system.js';
 import { POLICIES, type Policy } from '../../lib/shadow/policies.js';
 import { Shadow, windowsOf } from '../../lib/shadow/shadow.js';
+import { inChild, LIBRARY } from '../support/child.js';
 import { chargedBytes, linux } from '../support/proc.js';
 import { HEAP_SIZE, slow } from '../support/sizes.js';
 
-const LIBRARY = fileURLToPath(new URL('../../dist/cjs/index.js', import.meta.url));
 const HEAP = 0xc0_0000_0000;
 const AREA_BYTES = 64 * 2 ** 20;
 /** Of mapShadow calls, for each worker. */
@@ -140,5 +139,60 @@ describe('handles', () => {
     expect(other.isMapped(HEAP, 65536)).toBe(true);
     other.release();
     expect(() => Shadow.attach(other.id)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARGUMENT' }));
+  });
+});
+
+type Stats = Record<'committedBytes' | 'osCommittedBytes', number>;
+
+/** Writes cells as fast as it can; the one that told it to unmaps and maps below it. */
+const DETECTOR = `
+  const { parentPort, workerData } = require('node:worker_threads');
+  const { Race, Shadow } = require(workerData.library);
+  const race = new Race({ shadow: Shadow.attach(workerData.id) });
+  race.initialize(1);
+  race.mapShadow(workerData.start, workerData.bytes);
+  parentPort.postMessage('writing');
+  for (let round = 0; round < workerData.rounds; round++) {
+    race.release(1, workerData.start);
+    for (let at = 0; at < workerData.bytes; at += 8) race.write(1, workerData.start + at, 0x400000);
+  }
+  parentPort.postMessage('done');
+`;
+
+describe.each(['lazy', 'touch'] as const)('a thread that unmaps under %s', (policy) => {
+  it('does not take pages away under another that writes to them', () => {
+    // In a process of its own: it used to end it.
+    const result = inChild(`
+      const { Worker } = require('node:worker_threads');
+      const shadow = new Shadow({ policy: '${policy}', heapBytes: 2 ** 28 });
+      const bytes = 65536;
+      const worker = new Worker(${JSON.stringify(DETECTOR)}, {
+        eval: true,
+        workerData: { library: ${JSON.stringify(LIBRARY)}, id: shadow.id, start: HEAP, bytes, rounds: 1000 },
+      });
+      let unmapped = 0;
+      worker.on('message', (message) => {
+        if (message === 'done') {
+          const before = shadow.stats();
+          worker.terminate().then(() => {
+            // Nobody looks any more: all of it can go.
+            shadow.mapShadow(HEAP, bytes);
+            shadow.unmapShadow(HEAP, bytes);
+            report({ unmapped, before, after: shadow.stats() });
+            process.exit();
+          });
+          return;
+        }
+        setInterval(() => {
+          for (let i = 0; i < 20; i++, unmapped++) {
+            shadow.unmapShadow(HEAP, bytes);
+            shadow.mapShadow(HEAP, bytes);
+          }
+        });
+      });
+    `) as { unmapped: number; before: Stats; after: Stats };
+    expect(result.unmapped).toBeGreaterThan(100);
+    expect(result.before.osCommittedBytes).toBe(result.before.committedBytes);
+    expect(result.after).toMatchObject({ committedBytes: 0, osCommittedBytes: 0 });
   });
 });

@@ -1,6 +1,5 @@
 /**
- * What the tests of the heap put in its seams: memory that runs out on demand, race hooks that remember, and random
- * numbers that can be had again.
+ * What the tests of the heap put in its seams: memory that runs out on demand, and race hooks that remember.
  */
 import { nativeMemory } from '../../lib/heap/os.js';
 import type { RaceHooks } from '../../lib/heap/race-hooks.js';
@@ -111,18 +110,6 @@ export class RecordingRace implements RaceHooks {
 
 export function refusal(): LazyShadowError {
   return new LazyShadowError('ERR_OUT_OF_MEMORY', 'mapShadow: refused by the test.', { verb: 'mapShadow' });
-}
-
-/** mulberry32: numbers in [0, 1), the same for the same seed. */
-export function random(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 /** The code of the error that a call throws, or 'no error'. */

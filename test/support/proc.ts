@@ -1,7 +1,7 @@
 /**
  * What Linux says of a process, read independently of the addon: tests compare the two.
  */
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
 import { firstMapping } from '../../lib/native/system.js';
 
 export const linux = process.platform === 'linux';
@@ -33,7 +33,11 @@ export function mappings(pid: number | 'self' = 'self'): Mapping[] {
 }
 
 /** Bytes of charged ("accounted") mappings within [start, start + sizeBytes). */
-export function chargedBytes(start: number, sizeBytes: number, from = mappings()): number {
+export function chargedBytes(
+  start: number,
+  sizeBytes: number,
+  from: readonly Mapping[] = mappings(),
+): number {
   let bytes = 0;
   for (const mapping of from) {
     if (!mapping.flags.includes('ac')) continue;
@@ -63,7 +67,7 @@ export interface RangeUsage {
 }
 
 /** Adds up the mappings that lie in a range. Those that reach beyond it count with their part, resident ones whole. */
-export function usageOf(start: number, sizeBytes: number, from = mappings()): RangeUsage {
+export function usageOf(start: number, sizeBytes: number, from: readonly Mapping[] = mappings()): RangeUsage {
   const usage = { mappedBytes: 0, writableBytes: 0, chargedBytes: 0, residentBytes: 0 };
   for (const mapping of from) {
     const bytes = Math.min(mapping.end, start + sizeBytes) - Math.max(mapping.start, start);
@@ -74,4 +78,18 @@ export function usageOf(start: number, sizeBytes: number, from = mappings()): Ra
     if (mapping.flags.includes('ac')) usage.chargedBytes += bytes;
   }
   return usage;
+}
+
+/** Pages of [start, start + sizeBytes) that are in memory, from /proc/self/pagemap: eight bytes a page, bit 63. */
+export function residentPagesIn(start: number, sizeBytes: number, pageBytes = 4096): number {
+  const entries = Buffer.alloc((sizeBytes / pageBytes) * 8);
+  const file = openSync('/proc/self/pagemap', 'r');
+  try {
+    readSync(file, entries, 0, entries.length, (start / pageBytes) * 8);
+  } finally {
+    closeSync(file);
+  }
+  let pages = 0;
+  for (let at = 7; at < entries.length; at += 8) if (((entries[at] ?? 0) & 0x80) !== 0) pages++;
+  return pages;
 }

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { parseGorace } from '../../lib/race/gorace.js';
 import { Shadow } from '../../lib/shadow/shadow.js';
 import { Op } from '../../lib/trace/format.js';
@@ -80,5 +80,21 @@ describe('replayTrace', () => {
       message: expect.stringMatching(/^recording in memory: event 1: /),
     });
     await expect(replay(bytes)).rejects.toThrow(message);
+  });
+
+  it('says at which event something outgrew what V8 can hold', async () => {
+    const bytes = begun()
+      .event(Op.Acquire, { goroutine: 1, addr: 0x7000_0000_0000 })
+      .event(Op.Release, { goroutine: 1, addr: 0x7000_0000_0000 })
+      .finish();
+    const set = Map.prototype.set;
+    // As V8 does at 2^24 entries.
+    const full = vi.spyOn(Map.prototype, 'set').mockImplementation(function (this: unknown, key, value) {
+      if (key === 0x7000_0000_0000) throw new RangeError('Map maximum size exceeded');
+      return set.call(this as Map<unknown, unknown>, key, value);
+    });
+    const error = replay(bytes).finally(() => full.mockRestore());
+    await expect(error).rejects.toMatchObject({ code: 'ERR_OUT_OF_MEMORY', verb: 'replayTrace' });
+    await expect(error).rejects.toThrow('recording in memory: event 2: the program uses more than');
   });
 });

@@ -113,8 +113,10 @@ describe('TraceWriter', () => {
     ],
     [Op.Read, { addr: 0.5 }, 'addr is 0.5, expected a whole number'],
     [Op.Read, { arg: Number.NaN }, 'arg is NaN, expected a whole number'],
+    [Op.Read, { pc: Symbol('0') as unknown as number }, 'pc is symbol, expected a whole number'],
+    [Op.Read, { goroutine: {} as unknown as number }, 'goroutine is object, expected a whole number'],
     [Op.Read, { pc: 2 ** 53 }, 'pc is 9007199254740992, expected a whole number'],
-  ])('refuses op %d with %j, and writes nothing', (op, fields, message) => {
+  ])('refuses op %d with %o, and writes nothing', (op, fields, message) => {
     const writer = new TraceWriter();
     expect(() => writer.event(op, fields)).toThrow(message);
     expect(() => writer.event(op, fields)).toThrow(expect.objectContaining({ code: 'ERR_INVALID_ARGUMENT' }));

@@ -5,6 +5,7 @@ import Table from 'cli-table3';
 import type { Command } from 'commander';
 import prettyBytes from 'pretty-bytes';
 import { formatAddress } from '../../native/errors.js';
+import { printable, printableJson } from '../../native/printable.js';
 import { inspectTrace, type MappedRange, type TraceSummary } from '../../trace/inspect.js';
 import { TraceReader } from '../../trace/reader.js';
 
@@ -15,9 +16,10 @@ export function registerInspect(program: Command): void {
     .description('say what a recording holds: calls, goroutines, mapped ranges, bytes touched, top functions')
     .argument('<file>', 'a recording (.trc, or packed with gzip), or - for standard input')
     .option('--json', 'print one JSON object')
+    .addHelpText('after', '\nExample:\n  lazyshadow inspect x.trc.gz\n')
     .action(async (file: string, options: { json?: boolean }) => {
       const summary = await readSummary(file);
-      process.stdout.write(options.json === true ? `${JSON.stringify(summary)}\n` : formatSummary(summary));
+      process.stdout.write(options.json === true ? `${printableJson(summary)}\n` : formatSummary(summary));
     });
 }
 
@@ -42,7 +44,7 @@ export function formatSummary(summary: TraceSummary): string {
   const atLeast = touched.complete ? '' : 'at least ';
   const facts = plainTable([], ['left', 'left']);
   facts.push(
-    ['recording', summary.trace],
+    ['recording', printable(summary.trace)],
     ['events', `${count(summary.events)}, with ${count(summary.pcs)} program counters`],
     [
       'goroutines',
@@ -66,7 +68,8 @@ export function formatSummary(summary: TraceSummary): string {
   if (hidden > 0) ranges.push([`… and ${count(hidden)} more`, '', '']);
 
   const functions = plainTable(['function', 'events', 'file'], ['left', 'right', 'left']);
-  for (const top of summary.topFunctions) functions.push([top.function, count(top.events), top.file]);
+  for (const top of summary.topFunctions)
+    functions.push([printable(top.function), count(top.events), printable(top.file)]);
 
   return [facts, calls, ranges, functions]
     .filter((table) => table.length > 0)
