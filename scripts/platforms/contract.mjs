@@ -1,9 +1,9 @@
 // The C++ programs of test/native, which hold native/'s platform sources to their contract without Node: built for
 // every platform, and run directly, under Wine, or under qemu. macOS is compiled and linked only, unless this is a Mac.
-import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { execute, root, work } from './commands.mjs';
-import { PLATFORM_SOURCES, zigFor } from './targets.mjs';
+import { platformSources, zigFor } from './targets.mjs';
 import { program, wineEnvironment } from './tools.mjs';
 
 const out = join(work, 'contract');
@@ -17,15 +17,15 @@ const SIMULATED = [
   { LAZYSHADOW_TEST_PAGE_SIZE: 65536, LAZYSHADOW_TEST_GRANULARITY: 1048576 },
 ];
 
-const LINUX = { sources: PLATFORM_SOURCES.linux, programs: ['os_memory_test', 'cgroup_linux_test'] };
+const LINUX = { os: 'linux', programs: ['os_memory_test', 'cgroup_linux_test'] };
 const WINDOWS = {
-  sources: PLATFORM_SOURCES.win,
+  os: 'win',
   programs: ['os_memory_test'],
   flags: ['-static'],
   libraries: ['-lpsapi'],
   suffix: '.exe',
 };
-const MACOS = { sources: PLATFORM_SOURCES.mac, programs: ['os_memory_test'] };
+const MACOS = { os: 'mac', programs: ['os_memory_test'] };
 const HOSTS = { linux: LINUX, win32: WINDOWS, darwin: MACOS };
 
 /** A compiler of this machine, by its name. */
@@ -92,8 +92,7 @@ export async function holdContract(name) {
   mkdirSync(out, { recursive: true });
   const compiler = await target.compiler();
   const runner = await target.runner?.();
-  const native = readdirSync(join(root, 'native')).filter((file) => target.sources.test(file));
-  const sources = native.map((file) => join(root, 'native', file));
+  const sources = platformSources(target.os).map((file) => join(root, file));
   const lines = [];
   for (const test of target.programs) {
     const binary = join(out, `${name}-${test}${target.suffix ?? ''}`);

@@ -10,13 +10,6 @@ import { nodeApiHeaders, program, zig } from './tools.mjs';
 export const GLIBC = '2.28';
 export const MACOS = '13.0';
 
-/** What native/'s platform sources end in, by gyp's names for the systems. */
-export const PLATFORM_SOURCES = {
-  linux: /_(linux|posix)\.cc$/,
-  mac: /_(darwin|posix)\.cc$/,
-  win: /_windows\.cc$/,
-};
-
 /** Where lib/native/addon.ts finds each, below prebuilds/napi-v8, and what compiles it. */
 export const TARGETS = {
   'linux-x64': { os: 'linux', folder: 'linux/x64', compiler: () => zigFor(`x86_64-linux-gnu.${GLIBC}`) },
@@ -72,10 +65,21 @@ export async function nodeApiFunctions() {
   return [...new Set(names)];
 }
 
-/** The addon's sources, from the root, and the flags they are compiled with, for one of gyp's systems. */
-export function addonRecipe(os) {
+/** What binding.gyp says: of the addon on every system, and of what one of gyp's systems adds. */
+function gypTarget(os) {
   const [target] = JSON.parse(readFileSync(join(root, 'binding.gyp'), 'utf8')).targets;
   const [, forSystem] = target.conditions.find(([condition]) => condition === `OS=='${os}'`);
+  return { target, forSystem };
+}
+
+/** The sources, from the root, that only one of gyp's systems has: they know the system, and nothing of Node. */
+export function platformSources(os) {
+  return gypTarget(os).forSystem.sources;
+}
+
+/** The addon's sources, from the root, and the flags they are compiled with, for one of gyp's systems. */
+export function addonRecipe(os) {
+  const { target, forSystem } = gypTarget(os);
   const defines = [
     ...target.defines,
     `NODE_GYP_MODULE_NAME=${target.target_name}`,
@@ -83,7 +87,7 @@ export function addonRecipe(os) {
   ];
   return {
     name: target.target_name,
-    sources: [...target.sources, ...(forSystem.sources ?? [])],
+    sources: [...target.sources, ...forSystem.sources],
     flags: [...target.cflags_cc, '-O3', ...defines.map((define) => `-D${define}`)],
   };
 }
