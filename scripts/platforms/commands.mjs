@@ -56,7 +56,7 @@ export async function execute([program, ...args], { log, cwd = root, env = {}, t
   throw new Error(`${end}\n${program}: ${why} (${log})`);
 }
 
-const MARK = 'LAZYSHADOW_PLATFORMS_RUN';
+const MARK = 'PLATFORMS_RUN';
 let marks = 0;
 
 function nextMark() {

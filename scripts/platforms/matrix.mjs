@@ -63,7 +63,7 @@ const HOSTS = {
     'win32-x64': {
       start: wineHost,
       suite: WINE,
-      versions: { 20: WHOLE, 22: PART, 24: PART },
+      versions: { 20: PART, 22: PART, 24: PART, 26: PART },
       lock: 'wine',
       attempts: 2,
     },

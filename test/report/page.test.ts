@@ -12,7 +12,7 @@ import { escaped, html } from '../../lib/report/html.js';
 import type { PageData } from '../../lib/report/page.js';
 import { DARK, LIGHT } from '../../lib/report/theme.js';
 import { Op } from '../../lib/trace/format.js';
-import { hasBrowser, unlessBrowser, type View, withPage } from '../support/browser.js';
+import { unlessNoBrowser, type View, withPage } from '../support/browser.js';
 import { lazyshadow } from '../support/cli.js';
 import { program, programBytes, shippedRecording } from '../support/recordings.js';
 import { begun } from '../support/traces.js';
@@ -41,7 +41,7 @@ const VIEWS: readonly View[] = [
 const rgb = (hex: string) =>
   `rgb(${[1, 3, 5].map((at) => Number.parseInt(hex.slice(at, at + 2), 16)).join(', ')})`;
 
-describe.skipIf(!hasBrowser)(`the page of a recording with a race${unlessBrowser}`, () => {
+describe('the page of a recording with a race', unlessNoBrowser, () => {
   let data: PageData;
   beforeAll(() => {
     writeFileSync(file('racymap.trc'), programBytes(program('racymap')));
@@ -195,7 +195,7 @@ describe.skipIf(!hasBrowser)(`the page of a recording with a race${unlessBrowser
   });
 });
 
-describe.skipIf(!hasBrowser)(`a recording that tries to be more than text${unlessBrowser}`, () => {
+describe('a recording that tries to be more than text', unlessNoBrowser, () => {
   const EVIL = [
     '</script><script>alert(1)</script>',
     '<img src=x onerror=alert(1)>',
@@ -279,7 +279,7 @@ describe('html', () => {
 });
 
 describe('measure --plot', () => {
-  it.skipIf(!hasBrowser)(`draws one picture that a browser shows${unlessBrowser}`, async () => {
+  it('draws one picture that a browser shows', unlessNoBrowser, async () => {
     const args = ['measure', '--plot', file('m.svg'), '--json'];
     const { code, stdout, stderr } = lazyshadow(args);
     expect({ code, stderr }).toEqual({ code: 0, stderr: `lazyshadow: wrote ${file('m.svg')}\n` });

@@ -8,8 +8,9 @@ import { geometry } from '../../lib/native/system.js';
 import { POLICIES } from '../../lib/shadow/policies.js';
 import { Shadow, windowsOf } from '../../lib/shadow/shadow.js';
 import { writeCell } from '../support/cells.js';
-import { linux, residentPagesIn } from '../support/proc.js';
+import { residentPagesIn } from '../support/proc.js';
 import { expectRefusal } from '../support/refusals.js';
+import { unlessNoProc } from '../support/skips.js';
 
 const PAGE = geometry().pageSizeBytes;
 const MiB = 2 ** 20;
@@ -81,7 +82,7 @@ describe.each(POLICIES)('blocks under %s', (policy) => {
     });
   });
 
-  it.runIf(linux)('are resident where the kernel’s page map says so', () => {
+  it('are resident where the kernel’s page map says so', unlessNoProc, () => {
     withBlocks(policy, (shadow) => {
       for (const { address, residentBytes } of shadow.blocks(HEAP, 16 * MiB, MiB))
         expect(residentBytes / PAGE).toBe(residentPagesIn(address, MiB));

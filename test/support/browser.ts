@@ -6,14 +6,15 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import { unless } from './skips.js';
 
 const EXECUTABLE = '/usr/bin/chromium';
 
 /** Whether there is a browser, or has to be. */
-export const hasBrowser = existsSync(EXECUTABLE) || process.env['CI'] === 'true';
+const hasBrowser = existsSync(EXECUTABLE) || process.env['CI'] === 'true';
 
-/** Added to a title, so that a report says why tests were skipped. */
-export const unlessBrowser = hasBrowser ? '' : ` (skipped: there is no ${EXECUTABLE})`;
+/** Options of a test that needs it. */
+export const unlessNoBrowser = unless(hasBrowser, `there is no ${EXECUTABLE}`);
 
 /** How a page is looked at. */
 export interface View {
