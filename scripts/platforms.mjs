@@ -2,6 +2,7 @@
 //
 //     node scripts/platforms.mjs [--install | --ci] [--write] [--counts FILE] [PLATFORM | PLATFORM/COLUMN ...]
 //     node scripts/platforms.mjs --addons [--install]
+//     node scripts/platforms.mjs --tarball FILE
 //
 // --install: what is missing is installed, from Debian's packages and the npm registry. Without it, a cell of the
 //            matrix whose tools are not here is skipped, with the reason.
@@ -9,15 +10,18 @@
 // --write:   puts the table into README.md.
 // --counts:  writes how many tests passed and failed, in the form of vitest's JSON reporter.
 // --addons:  only builds the addons, into prebuilds/, those whose tools are here; `npm pack` calls it.
+// --tarball: only installs this package, into an empty project, and tries it with this Node.
 // PLATFORM:  only these rows, or cells: linux-x64, "win32-x64/Node 22" ...
 //
 // Exits 1 if anything failed. scripts/platforms/matrix.mjs says what each cell is; docs/platforms.md explains.
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildAddon } from './platforms/addons.mjs';
 import { work } from './platforms/commands.mjs';
+import { nativeHost } from './platforms/hosts.mjs';
 import { cells } from './platforms/matrix.mjs';
+import { tryInstalled } from './platforms/package.mjs';
 import { describeResult, markdownTable, writeIntoReadme } from './platforms/table.mjs';
 import { TARGETS } from './platforms/targets.mjs';
 import { allowInstalling, ToolMissing } from './platforms/tools.mjs';
@@ -27,7 +31,14 @@ const LANES = 2;
 
 const flag = { type: 'boolean', default: false };
 const { values: options, positionals: wanted } = parseArgs({
-  options: { install: flag, ci: flag, write: flag, addons: flag, counts: { type: 'string' } },
+  options: {
+    install: flag,
+    ci: flag,
+    write: flag,
+    addons: flag,
+    counts: { type: 'string' },
+    tarball: { type: 'string' },
+  },
   allowPositionals: true,
 });
 if (options.ci || options.install) allowInstalling();
@@ -92,6 +103,11 @@ if (options.addons) {
       say(`${target}: left out: ${error.message}`);
     }
   }
+} else if (options.tarball !== undefined) {
+  const tried = await tryInstalled(resolve(options.tarball), await nativeHost(process.versions.node));
+  for (const failure of tried.failures) console.log(failure);
+  console.log(`${tried.passed} passed, ${tried.failures.length} failed`);
+  process.exitCode = tried.failures.length > 0 ? 1 : 0;
 } else {
   const chosen = cells().filter(
     ({ platform, column }) =>
