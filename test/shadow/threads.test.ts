@@ -113,7 +113,11 @@ describe('a worker that is ended in the middle', () => {
     for (let round = 0; round < 5; round++) {
       const shadow = new Shadow({ ...HEAP_SIZE, policy: 'lazy' });
       const worker = mapper(shadow, round + 10, 1_000_000);
-      await expect.poll(() => shadow.mappedBytes(HEAP, AREA_BYTES), { interval: 1 }).toBeGreaterThan(0);
+      const mapped = expect.poll(() => shadow.mappedBytes(HEAP, AREA_BYTES), {
+        interval: 1,
+        timeout: 30_000,
+      });
+      await mapped.toBeGreaterThan(0);
       await new Promise((resolve) => setTimeout(resolve, 10 * round));
       await worker.terminate();
       const before = shadow.stats();
