@@ -59,9 +59,11 @@ const QEMU = emulated('qemu', ['--testTimeout=300000']);
 const WHOLE = { what: 'the whole suite', files: [] };
 const PART = { what: `the platform suite: ${PLATFORM_SUITE.join(', ')}`, files: PLATFORM_SUITE };
 
-/** Where tests are run: how Node is started, and for each version of it which tests. */
+/**
+ * Where tests are run: how Node is started, and for each version of it which tests. Wine's come first, since they follow
+ * one another, and the others can go on beside them.
+ */
 const HOSTS = {
-  [here]: { start: nativeHost, suite: {}, versions: { 20: WHOLE, 22: WHOLE, 24: WHOLE, 26: WHOLE } },
   ...(isLinux && {
     // Its processes share a server, which is ended with them.
     'win32-x64': {
@@ -73,6 +75,7 @@ const HOSTS = {
     },
     'linux-arm64': { start: qemuHost, suite: QEMU, versions: { 22: PART }, attempts: 2 },
   }),
+  [here]: { start: nativeHost, suite: {}, versions: { 20: WHOLE, 22: WHOLE, 24: WHOLE, 26: WHOLE } },
 };
 
 /** The version of Node for a major number: this very Node, where it is one. */

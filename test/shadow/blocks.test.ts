@@ -15,8 +15,8 @@ import { unlessNoProc } from '../support/skips.js';
 const PAGE = geometry().pageSizeBytes;
 const MiB = 2 ** 20;
 const HEAP = 0xc0_0000_0000;
-/** `eager` maps the shadow of all of it, and Wine takes seconds to look at a gigabyte's pages. */
-const HEAP_BYTES = 64 * MiB;
+/** `eager` maps the shadow of all of it, and Wine takes seconds to look at the pages of a few hundred megabytes. */
+const HEAP_BYTES = 16 * MiB;
 /** Bytes of shadow and metainfo for each byte of application memory. */
 const SHADOW_FACTOR = 4;
 const METAINFO_FACTOR = 0.5;
@@ -73,7 +73,7 @@ describe.each(POLICIES)('blocks under %s', (policy) => {
 
   it('add up to what stats says of the whole', () => {
     withBlocks(policy, (shadow) => {
-      const blocks = shadow.blocks(HEAP, HEAP_BYTES, 8 * MiB);
+      const blocks = shadow.blocks(HEAP, HEAP_BYTES, 4 * MiB);
       const { committedBytes, osCommittedBytes, residentBytes } = shadow.stats();
       expect(sum(blocks, 'residentBytes')).toBe(residentBytes);
       if (policy === 'touch') {

@@ -14,6 +14,8 @@ const HEAP = 0xc0_0000_0000;
 const AREA_BYTES = 64 * 2 ** 20;
 /** Of mapShadow calls, for each worker. */
 const COUNT = slow ? 300 : 1500;
+/** Of all granules that are written while another thread unmaps them. */
+const ROUNDS = slow ? 150 : 1000;
 
 /** Maps `count` ranges that a generator seeded with `seed` chooses; both sides of a test can follow it. */
 const MAPPER = `
@@ -172,7 +174,7 @@ describe.each(['lazy', 'touch'] as const)('a thread that unmaps under %s', (poli
       const bytes = 65536;
       const worker = new Worker(${JSON.stringify(DETECTOR)}, {
         eval: true,
-        workerData: { library: ${JSON.stringify(LIBRARY)}, id: shadow.id, start: HEAP, bytes, rounds: 1000 },
+        workerData: { library: ${JSON.stringify(LIBRARY)}, id: shadow.id, start: HEAP, bytes, rounds: ${ROUNDS} },
       });
       let unmapped = 0;
       worker.on('message', (message) => {
