@@ -10,6 +10,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lazyshadow } from '../support/cli.js';
 import { goEnvironment, goProgram, hasGo } from '../support/go.js';
+import { linux } from '../support/proc.js';
 import { unless } from '../support/skips.js';
 import { CONTROL_C, onTerminal, onTerminalMeanwhile } from '../support/terminal.js';
 import { program, programBytes } from '../support/recordings.js';
@@ -19,7 +20,8 @@ const SHOW_CURSOR = '\u001b[?25h';
 const COLOUR = /\u001b\[\d+(;\d+)*m/;
 const SIGINT = 2;
 
-const hasTerminals = process.platform === 'linux' && spawnSync('python3', ['--version']).status === 0;
+const hasTerminals = linux && spawnSync('python3', ['--version']).status === 0;
+const unlessNoTerminal = unless(hasTerminals, 'no terminal: they are driven by Python, on Linux');
 
 let directory: string;
 const file = (name: string) => join(directory, name);
@@ -47,7 +49,7 @@ function processesWith(mark: string): string[] {
   });
 }
 
-describe.skipIf(!hasTerminals)('on a terminal', () => {
+describe('on a terminal', unlessNoTerminal, () => {
   it('measure has a bar that names the policy at work, and is gone before the table', () => {
     const { output, code } = onTerminal(['measure', '--workload', 'growth', '--heap', '64M']);
     expect(code).toBe(0);
@@ -96,7 +98,7 @@ describe.skipIf(!hasTerminals)('on a terminal', () => {
   });
 });
 
-describe.skipIf(!hasTerminals)('Control-C', () => {
+describe('Control-C', unlessNoTerminal, () => {
   it.each([
     [['measure', '--workload', 'growth', '--heap', '8G'], '%'],
     [['top', '--seconds', '83', '--heap', '1G'], 'touch'],
@@ -211,7 +213,7 @@ describe('completion', () => {
     expect(stdout).toMatch(/lazyshadow complete '?--/);
   });
 
-  it.runIf(process.platform === 'linux')('works in bash', () => {
+  it('works in bash', unless(linux, 'bash is taken for granted on Linux only'), () => {
     writeFileSync(file('completion.bash'), lazyshadow(['completion', 'bash']).stdout);
     // What the package bash-completion has, for a line without quotes.
     const script = `

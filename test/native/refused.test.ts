@@ -7,7 +7,8 @@ import { Reservation } from '../../lib/native/reservation.js';
 import { geometry } from '../../lib/native/system.js';
 import { Shadow } from '../../lib/shadow/shadow.js';
 import { ALL_CALLS, CODES, type FaultVerbName, underFaults } from '../support/faults.js';
-import { linux, usageOf } from '../support/proc.js';
+import { usageOf } from '../support/proc.js';
+import { unlessNoProc } from '../support/skips.js';
 
 const { pageSizeBytes: PAGE, allocationGranularityBytes: UNIT } = geometry();
 const HEAP = 0xc0_0000_0000;
@@ -39,7 +40,7 @@ describe('decommit that the system refuses', () => {
 });
 
 describe('what the system will not take back', () => {
-  it.runIf(linux)('goes when the next is reserved or released: addresses', () => {
+  it('goes when the next is reserved or released: addresses', unlessNoProc, () => {
     for (const next of [
       () => Reservation.reserve(UNIT).release(),
       () => Reservation.reserve(UNIT, { address: 0x4400_0000_0000, exact: true }).release(),

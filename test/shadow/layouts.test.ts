@@ -93,7 +93,7 @@ describe.each(layouts)('$name', ({ name, layout }) => {
   });
 
   it('is what a Shadow answers, wherever its spans came to lie', () => {
-    const shadow = new Shadow({ layout, policy: 'lazy', heapBytes: 2 ** 34 });
+    const shadow = new Shadow({ layout, policy: 'lazy', heapBytes: 2 ** 30 });
     for (const range of shadow.layout.application) {
       for (const address of samplesOf(range)) {
         for (const [plane, to, wanted] of [

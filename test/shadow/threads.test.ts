@@ -8,10 +8,14 @@ import { POLICIES, type Policy } from '../../lib/shadow/policies.js';
 import { Shadow, windowsOf } from '../../lib/shadow/shadow.js';
 import { inChild, LIBRARY } from '../support/child.js';
 import { chargedBytes, linux } from '../support/proc.js';
-import { HEAP_SIZE } from '../support/sizes.js';
+import { HEAP_SIZE, slow } from '../support/sizes.js';
 
 const HEAP = 0xc0_0000_0000;
 const AREA_BYTES = 64 * 2 ** 20;
+/** Of mapShadow calls, for each worker. */
+const COUNT = slow ? 300 : 1500;
+/** Of all granules that are written while another thread unmaps them. */
+const ROUNDS = slow ? 150 : 1000;
 
 /** Maps `count` ranges that a generator seeded with `seed` chooses; both sides of a test can follow it. */
 const MAPPER = `
@@ -65,9 +69,9 @@ function unionBytes(ranges: readonly (readonly [number, number])[], unit: number
 describe.each(POLICIES)('two workers under %s', (policy: Policy) => {
   it('map overlapping ranges at random, and nothing is lost', async () => {
     const shadow = new Shadow({ ...HEAP_SIZE, policy });
-    const workers = [1, 2].map((seed) => mapper(shadow, seed, 1500));
+    const workers = [1, 2].map((seed) => mapper(shadow, seed, COUNT));
     const ranges = (await Promise.all(workers.map(rangesOf))).flat();
-    expect(ranges.length).toBe(3000);
+    expect(ranges.length).toBe(2 * COUNT);
     for (const [address, size] of ranges) expect(shadow.isMapped(address, size)).toBe(true);
 
     const granules = ranges.map(([address, size]) => [address, size] as const);
@@ -111,7 +115,11 @@ describe('a worker that is ended in the middle', () => {
     for (let round = 0; round < 5; round++) {
       const shadow = new Shadow({ ...HEAP_SIZE, policy: 'lazy' });
       const worker = mapper(shadow, round + 10, 1_000_000);
-      await expect.poll(() => shadow.mappedBytes(HEAP, AREA_BYTES), { interval: 1 }).toBeGreaterThan(0);
+      const mapped = expect.poll(() => shadow.mappedBytes(HEAP, AREA_BYTES), {
+        interval: 1,
+        timeout: 30_000,
+      });
+      await mapped.toBeGreaterThan(0);
       await new Promise((resolve) => setTimeout(resolve, 10 * round));
       await worker.terminate();
       const before = shadow.stats();
@@ -166,7 +174,7 @@ describe.each(['lazy', 'touch'] as const)('a thread that unmaps under %s', (poli
       const bytes = 65536;
       const worker = new Worker(${JSON.stringify(DETECTOR)}, {
         eval: true,
-        workerData: { library: ${JSON.stringify(LIBRARY)}, id: shadow.id, start: HEAP, bytes, rounds: 1000 },
+        workerData: { library: ${JSON.stringify(LIBRARY)}, id: shadow.id, start: HEAP, bytes, rounds: ${ROUNDS} },
       });
       let unmapped = 0;
       worker.on('message', (message) => {

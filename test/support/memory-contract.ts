@@ -12,6 +12,7 @@ import { systemMemory } from '../../lib/native/system.js';
 import { POLICIES, type Policy } from '../../lib/shadow/policies.js';
 import { GRANULE_BYTES, PAGE_TOUCHED, SEGMENT_BYTES } from '../../lib/shadow/segment.js';
 import { Shadow, windowsOf } from '../../lib/shadow/shadow.js';
+import { underFaults } from './faults.js';
 import { windows } from './proc.js';
 import { unless } from './skips.js';
 
@@ -23,8 +24,15 @@ const SHADOW_PER_BYTE = 4;
 const METAINFO_PER_BYTE = 0.5;
 const LARGEST_PAGE_BYTES = 65536;
 
-/** What the operating systems answer when they are out of memory: ENOMEM; ERROR_COMMITMENT_LIMIT, or Wine's 5. */
-const OUT_OF_MEMORY: readonly number[] = windows ? [8, 1455, 5] : [12];
+/** What the operating systems answer when they are out of memory, and how they call it; 5 is Wine's. */
+const REFUSALS: readonly (readonly [code: number, name: string])[] = windows
+  ? [
+      [1455, 'ERROR_COMMITMENT_LIMIT'],
+      [8, 'ERROR_NOT_ENOUGH_MEMORY'],
+      [5, 'ERROR_ACCESS_DENIED'],
+    ]
+  : [[12, 'ENOMEM']];
+const OUT_OF_MEMORY = REFUSALS.map(([code]) => code);
 
 /** Whether some amount of memory is refused here: macOS promises any, and so does Linux when told to. */
 function refusesMemory(): boolean {
@@ -306,6 +314,39 @@ export function describeMemoryContract(expected: { pageSizeBytes?: number; granu
       },
       heapBytes,
     );
+  });
+
+  describe.each(REFUSALS)('a commit that the system refuses with %i, %s', (code, name) => {
+    const refused = {
+      code: 'ERR_OUT_OF_MEMORY',
+      osCode: code,
+      message: expect.stringContaining(name) as string,
+    };
+
+    it.each([0, 1])('is that error, and what was mapped is as it was: call %i of mapShadow', (first) => {
+      withShadow('lazy', (shadow, cells) => {
+        shadow.mapShadow(HEAP + MIB, MIB);
+        cells.access(HEAP + MIB, 64);
+        const live = cellsOf(shadow);
+        const before = shadow.stats();
+        const plan = { verbs: ['commit'] as const, first, count: 1, code };
+        expect(underFaults(plan, () => shadow.mapShadow(HEAP, 4 * MIB)).error).toMatchObject(refused);
+        expect(shadow.stats()).toEqual(before);
+        expect(shadow.isMapped(HEAP)).toBe(false);
+        expect(cellsOf(shadow)).toEqual(live);
+      });
+    });
+
+    it('is that error where touch writes to a page, which then can be written', () => {
+      withShadow('touch', (shadow, cells) => {
+        shadow.mapShadow(HEAP, MIB);
+        const plan = { verbs: ['commit'] as const, first: 0, count: 1, code };
+        expect(underFaults(plan, () => cells.access(HEAP, 8)).error).toMatchObject(refused);
+        expect(shadow.stats()).toMatchObject({ committedBytes: 0, osCommittedBytes: 0 });
+        cells.access(HEAP, 8);
+        expect(cellsOf(shadow)).toEqual([0]);
+      });
+    });
   });
 
   const charged = unless(windows, 'only Windows charges for shadow that is mapped at the start');
