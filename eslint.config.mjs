@@ -1,7 +1,7 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['build/**', 'prebuilds/**', 'dist/**', 'coverage/**', 'test/data/**'] },
+  { ignores: ['build/**', 'prebuilds/**', 'dist/**', 'docs/api/**', 'coverage/**', 'test/data/**'] },
   ...tseslint.configs.recommended,
   {
     rules: {

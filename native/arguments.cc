@@ -56,6 +56,17 @@ void throwNotRange(napi_env env) {
   throw Napi::TypeError::New(env, "expected a range of at least 1 byte that ends below 2^53");
 }
 
+Napi::Array rangeList(Napi::Env env, const std::vector<Range>& ranges) {
+  Napi::Array list = Napi::Array::New(env, ranges.size());
+  for (uint32_t i = 0; i < ranges.size(); ++i) {
+    Napi::Object entry = Napi::Object::New(env);
+    entry.Set("address", number(env, ranges[i].start));
+    entry.Set("sizeBytes", number(env, ranges[i].size));
+    list.Set(i, entry);
+  }
+  return list;
+}
+
 Napi::Number number(Napi::Env env, uint64_t value) {
   return Napi::Number::New(env, static_cast<double>(value));
 }

@@ -9,6 +9,7 @@
 #include <napi.h>
 
 #include <new>
+#include <vector>
 
 #include "memory_error.h"
 
@@ -34,6 +35,9 @@ Range rangeArgument(const Napi::CallbackInfo& info, size_t first);
 
 /// A JavaScript number; every address and size of a 64-bit process is exact in it.
 Napi::Number number(Napi::Env env, uint64_t value);
+
+/// An array of `{ address, sizeBytes }`.
+Napi::Array rangeList(Napi::Env env, const std::vector<Range>& ranges);
 
 /// An Error with `kind`, `address`, `sizeBytes`, `osCode` and `osText`, which lib/native turns into the
 /// project's own.

@@ -7,6 +7,13 @@
 #include <algorithm>
 #include <cstdlib>
 
+#if defined(_WIN32)
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+#include <windows.h>
+#endif
+
 #include "os_memory.h"
 
 namespace lazyshadow::os {
@@ -14,11 +21,24 @@ namespace lazyshadow::os {
 /// Large enough for every page size that a processor has but the 1 GiB ones.
 constexpr size_t kLargestSimulatedUnit = size_t{1} << 21;
 
+/// An environment variable as a number; 0 if there is none.
+inline size_t environmentNumber(const char* variable) {
+#if defined(_WIN32)
+  // getenv() reads a copy from the program's start, and a test sets the variable after that.
+  char text[32];
+  const DWORD length = GetEnvironmentVariableA(variable, text, sizeof text);
+  if (length == 0 || length >= sizeof text) return 0;
+#else
+  const char* text = std::getenv(variable);
+  if (text == nullptr) return 0;
+#endif
+  return std::strtoull(text, nullptr, 10);
+}
+
 /// The size that an environment variable asks for, if it is a power of two and not below `real`: to work with
 /// smaller units than the system's is impossible.
 inline size_t simulatedUnit(const char* variable, size_t real) {
-  const char* text = std::getenv(variable);
-  const size_t wanted = text == nullptr ? 0 : std::strtoull(text, nullptr, 10);
+  const size_t wanted = environmentNumber(variable);
   const bool usable = wanted > real && wanted <= kLargestSimulatedUnit && (wanted & (wanted - 1)) == 0;
   return usable ? wanted : real;
 }

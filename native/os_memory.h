@@ -83,9 +83,19 @@ struct Usage {
   uint64_t resident = 0;
 };
 
-/// Asks the system about ranges, ascending and disjoint, and adds them up. Reads the process's map, so it
-/// costs milliseconds. Allocates.
-Status query(const std::vector<Range>& ranges, Usage* usage);
+/// Asks the system about ranges, ascending and disjoint: a usage for each. Reads the process's map once, so
+/// it costs milliseconds. Allocates.
+Status query(const std::vector<Range>& ranges, std::vector<Usage>* usages);
+
+/// What ranges hold together.
+inline Usage total(const std::vector<Usage>& usages) {
+  Usage sum;
+  for (const Usage& usage : usages) {
+    sum.committed += usage.committed;
+    sum.resident += usage.resident;
+  }
+  return sum;
+}
 
 /// How many separate pieces of committed memory a process should have at most before pieces are merged, so
 /// that mappings are left for the rest of the program. No limit where pieces cost no mapping.

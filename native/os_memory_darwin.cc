@@ -85,16 +85,17 @@ Status zero(Range range) {
                                                                                      : Status{errno};
 }
 
-Status query(const std::vector<Range>& ranges, Usage* usage) {
+Status query(const std::vector<Range>& ranges, std::vector<Usage>* usages) {
   if (const Status refused = FaultInjection::fault(Verb::Query); !refused.ok()) return refused;
-  *usage = Usage{};
+  usages->clear();
   for (const Range range : ranges) {
+    Usage& usage = usages->emplace_back();
     const Status status = forEachRegion(range, [&](const Region& region) {
       const Range part = region.range.intersect(range);
-      if (region.writable) usage->committed += part.size;
+      if (region.writable) usage.committed += part.size;
       const bool whole = part.size == region.range.size;
-      if (!whole && region.residentBytes > 0) return countResident(part, &usage->resident);
-      usage->resident += region.residentBytes;
+      if (!whole && region.residentBytes > 0) return countResident(part, &usage.resident);
+      usage.resident += region.residentBytes;
       return Status{};
     });
     if (!status.ok()) return status;

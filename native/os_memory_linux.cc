@@ -61,9 +61,9 @@ Status zero(Range range) {
   return Status{};
 }
 
-Status query(const std::vector<Range>& ranges, Usage* usage) {
+Status query(const std::vector<Range>& ranges, std::vector<Usage>* usages) {
   if (const Status refused = FaultInjection::fault(Verb::Query); !refused.ok()) return refused;
-  *usage = Usage{};
+  usages->assign(ranges.size(), Usage{});
   if (ranges.empty()) return Status{};
   auto range = ranges.begin();
   Status inner;
@@ -71,11 +71,12 @@ Status query(const std::vector<Range>& ranges, Usage* usage) {
     while (range != ranges.end() && range->end() <= mapping.range.start) ++range;
     for (auto at = range; inner.ok() && at != ranges.end() && at->overlaps(mapping.range); ++at) {
       const Range part = mapping.range.intersect(*at);
-      if (mapping.charged) usage->committed += part.size;
+      Usage& usage = (*usages)[static_cast<size_t>(at - ranges.begin())];
+      if (mapping.charged) usage.committed += part.size;
       if (part.size == mapping.range.size) {
-        usage->resident += mapping.residentBytes;
+        usage.resident += mapping.residentBytes;
       } else if (mapping.residentBytes > 0) {
-        inner = countResident(part, &usage->resident);
+        inner = countResident(part, &usage.resident);
       }
     }
     return inner.ok() && range != ranges.end();

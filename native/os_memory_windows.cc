@@ -273,14 +273,15 @@ Status unmap(Range range) {
   return Status{};
 }
 
-Status query(const std::vector<Range>& ranges, Usage* usage) {
+Status query(const std::vector<Range>& ranges, std::vector<Usage>* usages) {
   if (const Status refused = FaultInjection::fault(Verb::Query); !refused.ok()) return refused;
-  *usage = Usage{};
+  usages->clear();
   for (const Range range : ranges) {
+    Usage& usage = usages->emplace_back();
     const Status status = forEachPart(range, [&](Range part, DWORD state) {
       if (state != MEM_COMMIT) return Status{};
-      usage->committed += part.size;
-      return countResident(part, &usage->resident);
+      usage.committed += part.size;
+      return countResident(part, &usage.resident);
     });
     if (!status.ok()) return status;
   }

@@ -96,8 +96,10 @@ std::vector<Range> Reservation::committed() const {
 Reservation::Stats Reservation::stats() const {
   Stats stats;
   const std::lock_guard<std::mutex> lock(mutex_);
-  const os::Status status = os::query({range()}, &stats.usage);
+  std::vector<os::Usage> usages;
+  const os::Status status = os::query({range()}, &usages);
   if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, range(), status);
+  stats.usage = os::total(usages);
   stats.committed = memory_.committed().totalBytes();
   return stats;
 }

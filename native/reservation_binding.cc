@@ -119,15 +119,7 @@ class ReservationHandle : public Napi::ObjectWrap<ReservationHandle> {
   }
 
   Napi::Value committedRanges(const Napi::CallbackInfo& info) {
-    const std::vector<Range> ranges = live(info).committed();
-    Napi::Array list = Napi::Array::New(info.Env(), ranges.size());
-    for (uint32_t i = 0; i < ranges.size(); ++i) {
-      Napi::Object entry = Napi::Object::New(info.Env());
-      entry.Set("address", number(info.Env(), ranges[i].start));
-      entry.Set("sizeBytes", number(info.Env(), ranges[i].size));
-      list.Set(i, entry);
-    }
-    return list;
+    return rangeList(info.Env(), live(info).committed());
   }
 
   Napi::Value stats(const Napi::CallbackInfo& info) {

@@ -54,8 +54,11 @@ constexpr uint8_t raw(PageState state) {
   return static_cast<uint8_t>(state);
 }
 
-void forget(uint8_t* states, size_t count) {
-  std::fill_n(states, count, raw(PageState::Unmapped));
+std::vector<os::Usage> usagesOf(const std::vector<Range>& ranges) {
+  std::vector<os::Usage> usages;
+  const os::Status status = os::query(ranges, &usages);
+  if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, Range{}, status);
+  return usages;
 }
 
 static_assert(PageState::Unmapped < PageState::Mapped && PageState::Mapped < PageState::Touched,
@@ -119,7 +122,11 @@ ShadowMap::~ShadowMap() {
     mapped_.partsIn(design_.regions[region].application, &mapped);
     for (size_t plane = 0; plane < kPlanes; ++plane) {
       if (design_.regions[region].planes[plane].bytesPerGranule == 0) continue;
-      for (const Range range : mapped) visitStates(region, plane, range, forget);
+      for (const Range range : mapped) {
+        visitStates(region, plane, range, [this](uint8_t* states, Range pages) {
+          std::fill_n(states, pages.size >> pageShift_, raw(PageState::Unmapped));
+        });
+      }
     }
   }
   for (const RangeSet& pieces : fixed_) {
@@ -188,7 +195,7 @@ const ShadowMap::PageStates& ShadowMap::pageStates(uint64_t index, size_t plane,
   return segment->pages[plane];
 }
 
-/// Calls visit(states, count) for the pages of a plane that hold shadow of the range, segment by segment.
+/// Calls visit(states, pages) for the pages of a plane that hold shadow of the range, segment by segment.
 template <typename Visit>
 void ShadowMap::visitStates(size_t region, size_t plane, Range application, const Visit& visit) {
   const Plane& where = design_.regions[region].planes[plane];
@@ -199,8 +206,19 @@ void ShadowMap::visitStates(size_t region, size_t plane, Range application, cons
     if (segment == nullptr) continue;
     const Range window = windowOf(where, index);
     const Range part = window.intersect(pages);
-    visit(segment->pages[plane].data() + ((part.start - window.start) >> pageShift_),
-          part.size >> pageShift_);
+    visit(segment->pages[plane].data() + ((part.start - window.start) >> pageShift_), part);
+  }
+}
+
+/// Calls visit(range) for each run of Touched pages, after making them `next`.
+template <typename Visit>
+void ShadowMap::leaveTouched(uint8_t* states, Range pages, PageState next, const Visit& visit) {
+  const size_t count = pages.size >> pageShift_;
+  for (size_t at = 0; at < count; ++at) {
+    if (states[at] != raw(PageState::Touched)) continue;
+    const size_t begin = at;
+    for (; at < count && states[at] == raw(PageState::Touched); ++at) states[at] = raw(next);
+    visit(Range{pages.start + begin * page_, (at - begin) * page_});
   }
 }
 
@@ -254,10 +272,11 @@ void ShadowMap::clear(size_t span, Range pages) {
   for (const Range part : parts) makeZero(part);
 }
 
-void ShadowMap::giveBack(size_t span, Range pages, size_t own) {
+bool ShadowMap::giveBack(size_t span, Range pages, size_t own) {
   const bool canGive = design_.policy == Policy::Lazy || design_.policy == Policy::Touch;
-  if (canGive && viewers_ == own) return reserved_[span]->forget(pages);
-  clear(span, pages);
+  if (!canGive || viewers_ != own) return false;
+  reserved_[span]->forget(pages);
+  return true;
 }
 
 void ShadowMap::mapShadow(Range application) {
@@ -283,8 +302,9 @@ void ShadowMap::mapShadow(Range application) {
 
   for (size_t plane = 0; plane < kPlanes; ++plane) {
     if (planes[plane].bytesPerGranule == 0) continue;
-    visitStates(region, plane, application, [](uint8_t* states, size_t count) {
+    visitStates(region, plane, application, [this](uint8_t* states, Range pages) {
       // Stored whether it changes or not, which the compiler turns into a few vector instructions.
+      const size_t count = pages.size >> pageShift_;
       for (size_t i = 0; i < count; ++i) states[i] = std::max(states[i], raw(PageState::Mapped));
     });
   }
@@ -326,8 +346,14 @@ void ShadowMap::unmapShadow(Range application, size_t own) {
           edge == pages.start ? Range::between(edge + page_, pages.end()) : Range::between(pages.start, edge);
     }
     if (pages.empty()) continue;
-    giveBack(plane.span, pages, own);
-    visitStates(region, index, applicationOf(plane, pages), forget);
+    const bool isGone = giveBack(plane.span, pages, own);
+    visitStates(region, index, applicationOf(plane, pages), [&](uint8_t* states, Range part) {
+      // A page that was never written reads as zeros: writing them would make it resident.
+      if (!isGone) {
+        leaveTouched(states, part, PageState::Unmapped, [&](Range run) { clear(plane.span, run); });
+      }
+      std::fill_n(states, part.size >> pageShift_, raw(PageState::Unmapped));
+    });
   }
 }
 
@@ -384,20 +410,11 @@ void ShadowMap::discard(uint64_t segment, size_t plane, size_t first, size_t cou
   const std::lock_guard<std::mutex> lock(mutex_);
   const PageStates& states = pageStates(segment, plane, first, count);
   const Plane& where = design_.regions[segmentAt(segment)->region].planes[plane];
-  const uintptr_t start = windowOf(where, segment).start;
-  for (size_t at = first; at < first + count; ++at) {
-    if (states[at] != raw(PageState::Touched)) continue;
-    const size_t begin = at;
-    for (; at < first + count && states[at] == raw(PageState::Touched); ++at)
-      states[at] = raw(PageState::Mapped);
-    const Range pages{start + begin * page_, (at - begin) * page_};
+  const Range pages{windowOf(where, segment).start + first * page_, count * page_};
+  leaveTouched(states.data() + first, pages, PageState::Mapped, [&](Range run) {
     // Under lazy the memory stays mapped for the program, so its charge stays too.
-    if (design_.policy == Policy::Touch) {
-      giveBack(where.span, pages, own);
-    } else {
-      clear(where.span, pages);
-    }
-  }
+    if (design_.policy != Policy::Touch || !giveBack(where.span, run, own)) clear(where.span, run);
+  });
 }
 
 ShadowMap::Window ShadowMap::window(uint64_t segment, size_t plane) const {
@@ -429,9 +446,46 @@ ShadowMap::Stats ShadowMap::stats() const {
     ranges.insert(ranges.end(), all.begin(), all.end());
   }
   std::sort(ranges.begin(), ranges.end(), [](Range a, Range b) { return a.start < b.start; });
-  const os::Status status = os::query(ranges, &stats.usage);
-  if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, Range{}, status);
+  stats.usage = os::total(usagesOf(ranges));
   return stats;
+}
+
+std::vector<Range> ShadowMap::mappedRanges() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return mapped_.ranges();
+}
+
+std::vector<ShadowMap::Block> ShadowMap::blocks(Range application, size_t plane, size_t blockBytes) const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const Region& region = design_.regions[regionOf(application)];
+  const bool known = plane < kPlanes && region.planes[plane].bytesPerGranule > 0;
+  const bool aligned = blockBytes >= page_ && (blockBytes & (blockBytes - 1)) == 0;
+  if (!known || !aligned) throw MemoryError(MemoryError::Kind::OutOfRange, application);
+  const Plane& where = region.planes[plane];
+  const Range all = targetOf(where, application).outward(blockBytes);
+  if (all.size / blockBytes > kMostBlocks) throw MemoryError(MemoryError::Kind::OutOfRange, application);
+  const RangeSet& committed =
+      design_.policy == Policy::Unreserved ? fixed_[where.span] : reserved_[where.span]->committed();
+
+  // Only committed memory is asked about: the rest of a block may be somebody else's.
+  std::vector<Block> blocks;
+  std::vector<Range> parts;
+  std::vector<size_t> ends;  // by block: where its parts end
+  for (uintptr_t at = all.start; at < all.end(); at += blockBytes) {
+    const size_t first = parts.size();
+    blocks.push_back(Block{Range{at, blockBytes}, 0, os::Usage{}});
+    committed.partsIn(blocks.back().range, &parts);
+    for (size_t part = first; part < parts.size(); ++part) blocks.back().committed += parts[part].size;
+    ends.push_back(parts.size());
+  }
+  const std::vector<os::Usage> usages = usagesOf(parts);
+  auto usage = usages.begin();
+  for (size_t block = 0; block < blocks.size(); ++block) {
+    const auto end = usages.begin() + static_cast<std::ptrdiff_t>(ends[block]);
+    blocks[block].usage = os::total({usage, end});
+    usage = end;
+  }
+  return blocks;
 }
 
 }  // namespace lazyshadow

@@ -43,6 +43,8 @@ constexpr unsigned kSegmentShift = 28;
 constexpr size_t kSegmentBytes = size_t{1} << kSegmentShift;
 constexpr unsigned kGranuleShift = 3;
 constexpr size_t kPlanes = 2;  // shadow, metainfo
+/// Blocks that can be asked for at once; their number comes from a caller who may be mistaken.
+constexpr size_t kMostBlocks = size_t{1} << 16;
 
 class ShadowMap {
  public:
@@ -97,6 +99,12 @@ class ShadowMap {
     os::Usage usage;
     ReservedMemory::Merges merges;
   };
+  /// A piece of a plane, what the policy asked to commit in it, and what the system counts there.
+  struct Block {
+    Range range;
+    size_t committed = 0;
+    os::Usage usage;
+  };
 
   static std::shared_ptr<ShadowMap> create(Design design);
   /// The live shadow map with this number, made by any thread of this process.
@@ -133,6 +141,12 @@ class ShadowMap {
   Window window(uint64_t segment, size_t plane) const;
 
   Stats stats() const;
+  /// The application memory that is mapped.
+  std::vector<Range> mappedRanges() const;
+  /// The blocks, aligned and of this size, that a plane keeps for an application range, which lies in one
+  /// region.
+  /// @param blockBytes a power of two of at least a page; at most kMostBlocks of them
+  std::vector<Block> blocks(Range application, size_t plane, size_t blockBytes) const;
 
  private:
   /// The states of a window's pages. From calloc, because a segment has 300 KB of them and most programs map
@@ -167,14 +181,17 @@ class ShadowMap {
   const PageStates& pageStates(uint64_t index, size_t plane, size_t first, size_t count);
   template <typename Visit>
   void visitStates(size_t region, size_t plane, Range application, const Visit& visit);
+  template <typename Visit>
+  void leaveTouched(uint8_t* states, Range pages, PageState next, const Visit& visit);
 
   void commitSpan(size_t span, Range pages, std::vector<Range>* fresh);
   void mapFixed(size_t span, Range pages, std::vector<Range>* fresh);
   void takeBack(size_t span, const std::vector<Range>& fresh);
   /// Makes what is committed of these pages read as zeros. Never fails.
   void clear(size_t span, Range pages);
-  /// As clear, and gives the pages' charge back under a policy that can, if nobody else may write to them.
-  void giveBack(size_t span, Range pages, size_t own);
+  /// Gives pages and charge back under a policy that can, if nobody else may write to them; whether it did.
+  /// They read as zeros then.
+  bool giveBack(size_t span, Range pages, size_t own);
 
   const uint64_t id_;
   std::atomic<bool> claimed_{false};

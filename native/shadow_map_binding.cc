@@ -96,6 +96,8 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
                                 InstanceMethod<&ShadowMapHandle::claim>("claim"),
                                 InstanceMethod<&ShadowMapHandle::spans>("spans"),
                                 InstanceMethod<&ShadowMapHandle::stats>("stats"),
+                                InstanceMethod<&ShadowMapHandle::mappedRanges>("mappedRanges"),
+                                InstanceMethod<&ShadowMapHandle::blocks>("blocks"),
                                 InstanceMethod<&ShadowMapHandle::release>("release"),
                                 InstanceAccessor<&ShadowMapHandle::id>("id"),
                                 InstanceAccessor<&ShadowMapHandle::handle>("handle"),
@@ -233,6 +235,32 @@ class ShadowMapHandle : public Napi::ObjectWrap<ShadowMapHandle> {
       set("mergedIslands", stats.merges.islands);
       set("mergedBytes", stats.merges.bytes);
       return object;
+    });
+  }
+
+  Napi::Value mappedRanges(const Napi::CallbackInfo& info) {
+    return rangeList(info.Env(), live(info).mappedRanges());
+  }
+
+  /// (address, sizeBytes, plane, blockBytes) → [{ address, committedBytes, osCommittedBytes, residentBytes },
+  /// …]
+  Napi::Value blocks(const Napi::CallbackInfo& info) {
+    const Range application = rangeArgument(info, 0);
+    const uint64_t plane = wholeNumber(info[2]);
+    const uint64_t blockBytes = wholeNumber(info[3]);
+    const ShadowMap& map = live(info);
+    return guarded(info.Env(), [&] {
+      const std::vector<ShadowMap::Block> blocks = map.blocks(application, plane, blockBytes);
+      Napi::Array list = Napi::Array::New(info.Env(), blocks.size());
+      for (uint32_t i = 0; i < blocks.size(); ++i) {
+        Napi::Object entry = Napi::Object::New(info.Env());
+        entry.Set("address", number(info.Env(), blocks[i].range.start));
+        entry.Set("committedBytes", number(info.Env(), blocks[i].committed));
+        entry.Set("osCommittedBytes", number(info.Env(), blocks[i].usage.committed));
+        entry.Set("residentBytes", number(info.Env(), blocks[i].usage.resident));
+        list.Set(i, entry);
+      }
+      return list;
     });
   }
 

@@ -1,5 +1,5 @@
 // Small malloc + free pairs: the heap against the C library's malloc and calloc in a C loop (cc), and Go's own
-// allocator where `go` is installed. All in one run, best of several rounds, with the ratios.
+// allocator where `go` is installed. All in one run, best of several rounds, with the ratios. --json for a program.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -126,38 +126,50 @@ function best(run, size) {
   return ns;
 }
 
+/** One line of a table: what a pair costs here, in C and in Go, in nanoseconds. */
+function row(pattern, size) {
+  const [run, runRaw] = pattern === 'pair' ? [pairs, rawPairs] : [batches, rawBatches];
+  return {
+    pattern,
+    size,
+    own: best(run, size),
+    raw: best(runRaw, size),
+    malloc: c.malloc.get(size)?.[pattern],
+    calloc: c.calloc.get(size)?.[pattern],
+    go: go.get(size),
+  };
+}
+
 const number = (value) => (value === undefined ? '–' : value.toFixed(1)).padStart(9);
 const ratio = (own, other) => (other === undefined ? '–' : `${(own / other).toFixed(2)}×`).padStart(9);
-for (const [pattern, run, runRaw] of [
-  ['pair', pairs, rawPairs],
-  ['batched', batches, rawBatches],
-]) {
-  console.log(
-    `\n${pattern === 'pair' ? 'free(malloc(size))' : `${BATCH} mallocs, then ${BATCH} frees`}, ns a pair`,
-  );
-  console.log(
-    ['size', 'heap', 'NoZero', 'malloc', 'calloc', 'Go', '/calloc', '/Go', 'NoZero/malloc']
-      .map((word) => word.padStart(Math.max(9, word.length + 2)))
-      .join(''),
-  );
-  for (const size of SIZES) {
-    const own = best(run, size);
-    const raw = best(runRaw, size);
-    const malloc = c.malloc.get(size)?.[pattern];
-    const calloc = c.calloc.get(size)?.[pattern];
-    const fromGo = go.get(size);
+function print(rows, perPair) {
+  for (const pattern of ['pair', 'batched']) {
     console.log(
-      [size, own, raw, malloc, calloc, fromGo]
-        .map((value, i) => (i === 0 ? String(value).padStart(9) : number(value)))
-        .join('') + [ratio(own, calloc), ratio(own, fromGo), ratio(raw, malloc).padStart(15)].join(''),
+      `\n${pattern === 'pair' ? 'free(malloc(size))' : `${BATCH} mallocs, then ${BATCH} frees`}, ns a pair`,
     );
+    console.log(
+      ['size', 'heap', 'NoZero', 'malloc', 'calloc', 'Go', '/calloc', '/Go', 'NoZero/malloc']
+        .map((word) => word.padStart(Math.max(9, word.length + 2)))
+        .join(''),
+    );
+    for (const { size, own, raw, malloc, calloc, go } of rows.filter((each) => each.pattern === pattern)) {
+      console.log(
+        String(size).padStart(9) +
+          [own, raw, malloc, calloc, go].map(number).join('') +
+          [ratio(own, calloc), ratio(own, go), ratio(raw, malloc).padStart(15)].join(''),
+      );
+    }
   }
+  console.log(`\nOn V8's heap: ${perPair.toFixed(2)} bytes a pair.`);
+  console.log(
+    'The heap zeroes what it gives, as Go and calloc do; with FlagNoZero it does not, nor does malloc.',
+  );
 }
+
+const rows = ['pair', 'batched'].flatMap((pattern) => SIZES.map((size) => row(pattern, size)));
 const usedBefore = process.memoryUsage().heapUsed;
 batches(64);
 const perPair = Math.max(0, process.memoryUsage().heapUsed - usedBefore) / PAIRS;
 heap.release();
-console.log(`\nOn V8's heap: ${perPair.toFixed(2)} bytes a pair.`);
-console.log(
-  'The heap zeroes what it gives, as Go and calloc do; with FlagNoZero it does not, nor does malloc.',
-);
+if (process.argv.includes('--json')) console.log(JSON.stringify({ rows, perPair }, undefined, 1));
+else print(rows, perPair);

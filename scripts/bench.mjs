@@ -1,118 +1,169 @@
-// `npm run bench`: what an event costs, for each recording and policy, and how that compares with Go's own race runtime.
+// `npm run bench`: what an event costs, for each recording and policy, and how that compares with Go's own race runtime;
+// what MapShadow costs beside the bare system call, the heap beside the C library's, and a shadow's start.
 //
-//     npm run bench -- [--json] [--rounds N] [--policy P,P] [RECORDING ...]
+//     npm run bench -- [--json] [--write] [--rounds N] [--policy P,P] [RECORDING ...]
+//     npm run bench -- --against COMMIT [RECORDING ...]      this checkout and another commit, in turns
+//     npm run bench -- --check | --record                    the short form, which CI runs
 //
-// RECORDINGs are files, plain or packed with gzip or brotli; without any, the programs that the repository keeps. Each
+// RECORDINGs are files, plain or packed with gzip or brotli; without any, those that the repository keeps. Each
 // measurement is a process of its own; rounds are interleaved, so that whatever else the machine does meets all of
 // them alike; a figure is the median of the rounds. Times are CPU time.
 //
 // The native column needs Go and a C compiler: scripts/bench/native-replay.c is linked with the race runtime that
 // `go build -race` would link in. The ratio is native time by our warm time: above 1 we are faster.
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+//
+// --write puts the tables into docs/performance.md and README.md. --check compares the ratios, whose geometric mean
+// moves little from machine to machine, with those of scripts/bench/ratios.json (written by --record), and exits 1 if
+// ours is 1.5 times as slow as it was.
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { brotliDecompressSync, gunzipSync } from 'node:zlib';
+import { buildCommit } from './bench/commit.mjs';
+import { buildNative, keptRecordings, root, unpacked } from './bench/recordings.mjs';
+import { againstTable, replayTable, startUpTable, writeTables } from './bench/tables.mjs';
 
-const root = fileURLToPath(new URL('..', import.meta.url));
-const MIB = 2 ** 20;
+/** How much slower than recorded fails the check: more than a busy machine does to a geometric mean of ratios. */
+const SLOWDOWN = 1.5;
+const RATIOS = join(root, 'scripts/bench/ratios.json');
+const REPLAY = join(root, 'scripts/bench/replay-once.mjs');
+const DIST = join(root, 'dist');
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     json: { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
+    check: { type: 'boolean', default: false },
+    record: { type: 'boolean', default: false },
+    against: { type: 'string' },
     rounds: { type: 'string', default: '3' },
     policy: { type: 'string', default: 'eager,unreserved,lazy,touch' },
   },
 });
-const policies = values.policy.split(',');
+const rounds = Number(values.rounds);
 const scratch = mkdtempSync(join(tmpdir(), 'lazyshadow-bench-'));
 try {
-  const native = buildNative();
-  const rows = files().map((file) => ({ name: basename(file).replace(/\..*/, ''), file: unpacked(file) }));
-  const samples = rows.map(() => ({ native: [], policies: policies.map(() => []) }));
-  for (let round = 0; round < Number(values.rounds); round++) {
-    for (const [i, { file }] of rows.entries()) {
-      const own = join(root, 'scripts/bench/replay-once.mjs');
-      for (const [k, policy] of policies.entries())
-        samples[i].policies[k].push(run(process.execPath, [own, policy, file]));
-      if (native !== undefined) samples[i].native.push(run(native, [file]));
-    }
-  }
-  const results = rows.map(({ name }, i) => summary(name, samples[i]));
-  if (values.json) console.log(JSON.stringify(results, undefined, 1));
-  else print(results);
+  const recordings = (positionals.length > 0 ? positionals : keptRecordings()).map((file) =>
+    unpacked(file, scratch),
+  );
+  if (values.against !== undefined) against(values.against, recordings);
+  else if (values.check || values.record) check(recordings);
+  else all(recordings);
 } finally {
   rmSync(scratch, { recursive: true });
 }
 
-/** Links Go's race runtime into a program; undefined where that cannot be done. */
-function buildNative() {
+function all(recordings) {
+  const policies = values.policy.split(',');
+  const replays = replayed(recordings, policies, buildNative(scratch));
+  const startUps = policies.map((policy) => ({ policy, ...startUp(policy) }));
+  const mapShadow = script('bench-mapshadow.mjs', '--json').results;
+  const heap = script('bench-heap.mjs', '--json');
+  if (values.json) console.log(JSON.stringify({ replays, startUps, mapShadow, heap }, undefined, 1));
+  else console.log(`${replayTable(replays)}\n\n${startUpTable(startUps, mapShadow, heap)}`);
+  if (values.write) writeTables(root, replays, startUps, mapShadow, heap);
+}
+
+/** Each recording under each policy, and by the native runtime if it is there: medians. */
+function replayed(recordings, policies, native) {
+  const samples = inTurns(recordings, ({ file }) => [
+    ...policies.map((policy) => () => json(process.execPath, [REPLAY, DIST, policy, file])),
+    ...(native === undefined ? [] : [() => json(native, [file])]),
+  ]);
+  return recordings.map(({ name }, i) => {
+    const natively = native === undefined ? undefined : samples[i].pop();
+    const nativeNs = natively && median(natively, ({ cpuNs, events }) => cpuNs / events);
+    return {
+      name,
+      events: samples[i][0][0].events,
+      native: natively && {
+        nsPerEvent: nativeNs,
+        peakRssBytes: median(natively, ({ peakRssBytes }) => peakRssBytes),
+      },
+      policies: policies.map((policy, k) => {
+        const of = (field) => median(samples[i][k], (sample) => sample[field]);
+        const nsPerEvent = of('warm');
+        return {
+          policy,
+          coldNsPerEvent: of('cold'),
+          nsPerEvent,
+          eventsPerSecond: 1e9 / nsPerEvent,
+          peakRssBytes: of('peakRssBytes'),
+          baseRssBytes: of('baseRssBytes'),
+          committedBytes: of('committedBytes'),
+          residentBytes: of('residentBytes'),
+          ratio: nativeNs && nativeNs / nsPerEvent,
+        };
+      }),
+    };
+  });
+}
+
+/** The short form: ratios to the native runtime, as they are recorded or against those that were. */
+function check(recordings) {
+  const native = buildNative(scratch);
+  if (native === undefined) throw new Error('the check needs Go and a C compiler on Linux, x64');
+  const results = replayed(recordings, ['touch'], native);
+  const now = Object.fromEntries(results.map(({ name, policies: [{ ratio }] }) => [name, ratio]));
+  if (values.record) {
+    const rounded = Object.entries(now).map(([name, ratio]) => [name, Number(ratio.toFixed(3))]);
+    writeFileSync(RATIOS, `${JSON.stringify(Object.fromEntries(rounded), undefined, 2)}\n`);
+    return;
+  }
+  const recorded = JSON.parse(readFileSync(RATIOS, 'utf8'));
+  const slowdowns = Object.entries(now).map(([name, ratio]) => {
+    console.log(`${name}: ${ratio.toFixed(2)} times native, recorded as ${recorded[name]}`);
+    return recorded[name] / ratio;
+  });
+  const slowdown = geometricMean(slowdowns);
+  const verdict = slowdown < SLOWDOWN ? 'within' : 'BEYOND';
+  console.log(`${slowdown.toFixed(2)} times as slow as recorded (geometric mean), ${verdict} ${SLOWDOWN}`);
+  process.exitCode = slowdown < SLOWDOWN ? 0 : 1;
+}
+
+function against(commit, recordings) {
+  const other = buildCommit(commit, scratch);
   try {
-    const goroot = execFileSync('go', ['env', 'GOROOT'], { encoding: 'utf8' }).trim();
-    const object = join(goroot, 'src/runtime/race/race_linux_amd64.syso');
-    if (!existsSync(object) || process.platform !== 'linux' || process.arch !== 'x64') return undefined;
-    const program = join(scratch, 'native-replay');
-    execFileSync('cc', ['-O2', join(root, 'scripts/bench/native-replay.c'), object, '-o', program, '-lm']);
-    return program;
-  } catch (error) {
-    console.error(`no native column: ${error.message}`);
-    return undefined;
+    const once = (dist, file) => () => json(process.execPath, [REPLAY, dist, 'touch', file]);
+    const samples = inTurns(recordings, ({ file }) => [once(other.dist, file), once(DIST, file)]);
+    const rows = recordings.map(({ name }, i) => {
+      const [before, after] = samples[i].map((taken) => median(taken, ({ warm }) => warm));
+      return { name, before, after };
+    });
+    console.log(values.json ? JSON.stringify(rows, undefined, 1) : againstTable(rows, commit));
+  } finally {
+    other.remove();
   }
 }
 
-function files() {
-  if (positionals.length > 0) return positionals;
-  const programs = join(root, 'test/data/programs');
-  return [
-    join(root, 'data/heapgrow.trc.gz'),
-    ...readdirSync(programs).map((file) => join(programs, file)),
-  ].filter((file) => /\.trc(\.|$)/.test(file));
+/** For each item what its runs give, round by round. */
+function inTurns(items, runsOf) {
+  const runs = items.map(runsOf);
+  const samples = runs.map((each) => each.map(() => []));
+  for (let round = 0; round < rounds; round++)
+    for (const [i, each] of runs.entries()) for (const [k, run] of each.entries()) samples[i][k].push(run());
+  return samples;
 }
 
-/** The recording as a plain file, which the native runtime's program wants. */
-function unpacked(file) {
-  const unpack = file.endsWith('.br') ? brotliDecompressSync : file.endsWith('.gz') ? gunzipSync : undefined;
-  if (unpack === undefined) return file;
-  const plain = join(scratch, basename(file).replace(/\.(br|gz)$/, ''));
-  writeFileSync(plain, unpack(readFileSync(file)));
-  return plain;
+function startUp(policy) {
+  const once = () => json(process.execPath, [join(root, 'scripts/bench/start-up-once.mjs'), policy]);
+  const samples = Array.from({ length: rounds }, once);
+  const of = (field) => median(samples, (sample) => sample[field]);
+  return { ms: of('ms'), virtualBytes: of('virtualBytes'), residentBytes: of('residentBytes') };
 }
 
-function run(program, args) {
+/** What another benchmark found; its verdict, the exit code, is left to whoever asks that one alone. */
+function script(name, ...args) {
+  const path = join(root, 'scripts', name);
+  const stdio = ['ignore', 'pipe', 'inherit'];
+  return JSON.parse(spawnSync(process.execPath, [path, ...args], { encoding: 'utf8', stdio }).stdout);
+}
+
+function json(program, args) {
   // Standard error is where the native runtime puts its reports.
   return JSON.parse(execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
-}
-
-function summary(name, samples) {
-  const [{ events }] = samples.policies[0];
-  const native =
-    samples.native.length === 0
-      ? undefined
-      : {
-          nsPerEvent: median(samples.native, (sample) => sample.cpuNs / sample.events),
-          peakRssBytes: median(samples.native, (sample) => sample.peakRssBytes),
-        };
-  return {
-    name,
-    events,
-    native,
-    policies: policies.map((policy, k) => {
-      const of = (value) => median(samples.policies[k], value);
-      const warm = of((sample) => sample.warm);
-      return {
-        policy,
-        coldNsPerEvent: of((sample) => sample.cold),
-        nsPerEvent: warm,
-        eventsPerSecond: 1e9 / warm,
-        peakRssBytes: of((sample) => sample.peakRssBytes),
-        committedBytes: of((sample) => sample.committedBytes),
-        ...(native === undefined ? {} : { ratio: native.nsPerEvent / warm }),
-      };
-    }),
-  };
 }
 
 function median(samples, value) {
@@ -120,44 +171,6 @@ function median(samples, value) {
   return sorted[Math.floor(sorted.length / 2)];
 }
 
-function print(results) {
-  const line = (...cells) =>
-    console.log(cells.map((cell, i) => (i < 2 ? cell.padEnd(12) : cell.padStart(10))).join(''));
-  const mib = (bytes) => `${(bytes / MIB).toFixed(1)} MiB`;
-  line(
-    'recording',
-    'policy',
-    'events',
-    'cold ns',
-    'ns/event',
-    'M ev/s',
-    'peak RSS',
-    'committed',
-    'native/us',
-  );
-  for (const { name, events, native, policies: rows } of results) {
-    for (const row of rows) {
-      line(
-        name,
-        row.policy,
-        String(events),
-        row.coldNsPerEvent.toFixed(1),
-        row.nsPerEvent.toFixed(1),
-        (row.eventsPerSecond / 1e6).toFixed(1),
-        mib(row.peakRssBytes),
-        mib(row.committedBytes),
-        row.ratio?.toFixed(2) ?? '',
-      );
-    }
-    if (native !== undefined) {
-      const { nsPerEvent, peakRssBytes } = native;
-      line(name, 'native', String(events), '', nsPerEvent.toFixed(1), '', mib(peakRssBytes), '', '');
-    }
-  }
-  if (results.some(({ native }) => native === undefined)) return;
-  for (const [k, policy] of policies.entries()) {
-    const logs = results.map(({ policies: rows }) => Math.log(rows[k].ratio));
-    const mean = Math.exp(logs.reduce((sum, log) => sum + log, 0) / logs.length);
-    console.log(`${policy}: ${mean.toFixed(2)} times native (geometric mean)`);
-  }
+function geometricMean(numbers) {
+  return Math.exp(numbers.reduce((sum, number) => sum + Math.log(number), 0) / numbers.length);
 }

@@ -38,12 +38,12 @@ const makers: Record<string, () => object> = {
     return shadow;
   },
   Heap() {
-    const heap = new Heap({ scavenger: false });
+    const heap = new Heap({ scavenger: false, maxMemBytes: 2 ** 26 });
     heap.bytes(heap.malloc(100), 100);
     return heap;
   },
   'heap with shadow hooks'() {
-    return new Heap({ scavenger: false, hint: 0xd000000000, race: shadowHooks(new Shadow()) });
+    return new Heap({ scavenger: false, maxMemBytes: 2 ** 26, race: shadowHooks(new Shadow()) });
   },
   Race() {
     const race = new Race({ shadow: new Shadow() });

@@ -9,14 +9,29 @@ import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
 import { packageRoot } from '../native/addon.js';
 import { LazyShadowError } from '../native/errors.js';
+import { registerCompletion } from './commands/completion.js';
 import { registerDoctor } from './commands/doctor.js';
 import { registerInspect } from './commands/inspect.js';
 import { registerMeasure } from './commands/measure.js';
 import { registerRecord } from './commands/record.js';
 import { registerReplay } from './commands/replay.js';
+import { registerReport } from './commands/report.js';
 import { registerRunGo } from './commands/run-go.js';
+import { registerTop } from './commands/top.js';
+import { coloursFor, say } from './terminal.js';
 
 const EXIT_BAD_INPUT = 2;
+
+const HELP = `
+Examples:
+  lazyshadow measure                                 what each mapping policy costs
+  lazyshadow record -o x.trc.gz -- go run ./cmd/x    record a Go program
+  lazyshadow report x.trc.gz                         its memory and its races, as a page
+
+Results go to standard output, everything else to standard error. No colours without a terminal, or with NO_COLOR.
+Exit codes: 0 done, 1 nothing could be measured, 2 bad usage or bad input, 66 races were found (replay; GORACE can name
+another), 128 and a signal's number if one ended it. record and run-go end as the program that they ran.
+`;
 
 function version(): string {
   const manifest = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as {
@@ -36,14 +51,19 @@ export async function run(args: readonly string[]): Promise<number> {
       'Real shadow memory, reserved once and committed lazily: measure it, and what each policy costs.',
     )
     .version(version())
-    .exitOverride();
+    .exitOverride()
+    .addHelpText('after', HELP);
   for (const register of [
     registerRecord,
     registerRunGo,
     registerReplay,
+    registerReport,
     registerMeasure,
+    registerTop,
     registerInspect,
     registerDoctor,
+    // Last: it completes the others.
+    registerCompletion,
   ])
     register(program);
   for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)');
@@ -54,7 +74,7 @@ export async function run(args: readonly string[]): Promise<number> {
     // commander has printed its own errors, help and version already; those that end well have exit code 0.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_BAD_INPUT;
     if (!(error instanceof LazyShadowError)) throw error;
-    process.stderr.write(`lazyshadow: ${error.message} [${error.code}]\n`);
+    say(`${coloursFor(process.stderr).red(error.message)} [${error.code}]`);
     return EXIT_BAD_INPUT;
   }
 }

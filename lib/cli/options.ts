@@ -1,9 +1,8 @@
 /**
- * How options are written on the command line: sizes, lists, and how numbers come back to a person.
+ * How options are written on the command line: sizes, counts, lists.
  */
 
 import { InvalidArgumentError } from 'commander';
-import prettyBytes from 'pretty-bytes';
 
 const UNITS: Record<string, number> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
 
@@ -28,9 +27,4 @@ export function parseCount(text: string): number {
 /** `lazy,touch`: words separated by commas. */
 export function parseList(text: string): string[] {
   return text.split(',').map((word) => word.trim());
-}
-
-/** Bytes for a person: `2.13 GiB`; `–` where there is no such number. */
-export function humanBytes(bytes: number | null): string {
-  return bytes === null ? '–' : prettyBytes(bytes, { binary: true, maximumFractionDigits: 1 });
 }

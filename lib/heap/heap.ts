@@ -42,6 +42,7 @@ export interface Block {
   readonly noPointers: boolean;
 }
 
+/** A heap as Go had it in 2012, over real memory. */
 export class Heap {
   /** Which of mallocinit's forms it has: that asked for, or what Go falls back to. */
   readonly form: HeapForm;
@@ -94,17 +95,23 @@ export class Heap {
   get arenaStart(): number {
     return this.#arena.arenaStart;
   }
+  /** First address above what the heap has taken of its arena. */
   get arenaUsed(): number {
     return this.#arena.arenaUsed;
   }
+  /** Whether its memory has been given back. */
   get released(): boolean {
     return this.#released;
   }
 
-  /** The logical processor whose cache the next calls use. */
+  /**
+   * The logical processor whose cache the next calls use.
+   * @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_OUT_OF_RANGE: the heap has no such processor
+   */
   get proc(): number {
     return this.#proc;
   }
+  /** Chooses it. */
   set proc(proc: number) {
     const cache = this.#parts.caches[wholeNumber('proc', 'proc', proc)];
     if (cache === undefined) {

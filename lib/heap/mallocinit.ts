@@ -26,10 +26,13 @@ import type { HeapParts } from './verify.js';
 
 /** A program's data and bss, whose shadow raceinit maps. */
 export interface DataSegment {
+  /** First address of it. */
   readonly noptrdata: number;
+  /** First address behind it. */
   readonly enoptrbss: number;
 }
 
+/** What a heap is made of; all of it has a default. */
 export interface HeapOptions {
   /** The race runtime to tell; none if left out. */
   readonly race?: RaceHooks;
@@ -112,6 +115,8 @@ function checkedOptions(options: HeapOptions, seams: HeapSeams) {
   const race = options.race ?? race0;
   const { dataSegment } = options;
   if (dataSegment !== undefined) {
+    if (typeof dataSegment !== 'object' || dataSegment === null)
+      throw invalid('dataSegment must be an object.');
     const from = wholeNumber('Heap', 'noptrdata', dataSegment.noptrdata);
     const to = wholeNumber('Heap', 'enoptrbss', dataSegment.enoptrbss);
     if (from >= to) throw invalid('dataSegment must end after it begins.');

@@ -10,8 +10,11 @@ import type { MHeap } from './mheap.js';
 
 /** Counts of one size class; index 0 is that of large objects and stays empty, as in Go. */
 export interface MemStatsBySize {
+  /** Bytes of an object of the class. */
   readonly Size: number;
+  /** Objects allocated. */
   readonly Mallocs: number;
+  /** Objects freed. */
   readonly Frees: number;
 }
 
@@ -23,7 +26,9 @@ export interface MemStats {
   readonly TotalAlloc: number;
   /** Obtained from the operating system. */
   readonly Sys: number;
+  /** Objects allocated over the whole time. */
   readonly Mallocs: number;
+  /** Objects freed over the whole time. */
   readonly Frees: number;
   /** The same as Alloc. */
   readonly HeapAlloc: number;
@@ -35,13 +40,19 @@ export interface MemStats {
   readonly HeapInuse: number;
   /** The part of HeapIdle that was given back to the operating system. */
   readonly HeapReleased: number;
+  /** Objects allocated and not yet freed. */
   readonly HeapObjects: number;
+  /** Records of spans. */
   readonly MSpanInuse: number;
+  /** Obtained for records of spans. */
   readonly MSpanSys: number;
+  /** Records of caches. */
   readonly MCacheInuse: number;
+  /** Obtained for records of caches. */
   readonly MCacheSys: number;
   /** The allocation bitmap. */
   readonly OtherSys: number;
+  /** By size class. */
   readonly BySize: readonly MemStatsBySize[];
 }
 

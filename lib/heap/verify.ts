@@ -12,16 +12,21 @@ import { MSpanFree, MSpanInUse, MSpanListHead } from './mspan.js';
 
 /** What `verify` went through. */
 export interface HeapReport {
+  /** Spans that hold objects. */
   readonly spansInUse: number;
+  /** Spans that hold none. */
   readonly spansFree: number;
   /** Allocated. */
   readonly objects: number;
-  /** In the lists of the caches, and in those of the central spans. */
+  /** Free, in the lists of the caches. */
   readonly cachedObjects: number;
+  /** Free, in the lists of the central spans. */
   readonly centralObjects: number;
-  /** Committed for the heap, as counted here and by the operating system. */
+  /** Committed for the heap, as counted here. */
   readonly committedBytes: number;
+  /** The same, as the operating system counts. */
   readonly osCommittedBytes: number;
+  /** What of it is in physical memory. */
   readonly residentBytes: number;
 }
 

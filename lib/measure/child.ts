@@ -16,12 +16,12 @@ function report(message: Report): Promise<void> {
 }
 
 process.once('disconnect', () => process.exit(1));
-process.once('message', async ({ policy, layout, workload, heapBytes, trace }: Task) => {
+process.once('message', async ({ workload, heapBytes, trace, ...task }: Task) => {
   const result = await runExperiment({
-    policy,
-    layout,
+    ...task,
     workload: trace === null ? namedWorkload(workload, heapBytes) : new TraceWorkload(trace),
     onProgress: (done) => void report({ done }),
+    onSample: (sample) => void report({ sample }),
   });
   await report({ result });
   process.exit(0);

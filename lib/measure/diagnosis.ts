@@ -9,9 +9,11 @@ import { Shadow } from '../shadow/shadow.js';
 
 /** One fact, and a line of advice if it gets in the way. */
 export interface Finding {
+  /** What it is about. */
   readonly name: string;
   /** The fact: bytes where it is a number and `unit` says so. */
   readonly value: string | number | null;
+  /** What kind of value it is. */
   readonly unit: 'bytes' | 'count' | 'words';
   /** What to do about it; null if it is no obstacle. */
   readonly advice: string | null;

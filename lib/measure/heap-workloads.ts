@@ -139,6 +139,14 @@ export function heapSteps(name: string): HeapSteps {
 }
 
 /**
+ * Room for the heap's arena: the blocks, what rounding and fragments add, and as much again. Less than Go's, because
+ * on Windows so much may not be free where layouts have shadow (lib/heap/arena.ts).
+ */
+function arenaBytes(heapBytes: number): number {
+  return Math.min(128 * 2 ** 30, Math.ceil((4 * heapBytes) / 2 ** 20) * 2 ** 20);
+}
+
+/**
  * The heap workload of a name, on a Go heap of its own whose every new byte the measured shadow hears of. What the heap
  * scavenges, the shadow gives back as well.
  * @throws LazyShadowError ERR_INVALID_ARGUMENT
@@ -148,7 +156,12 @@ export function heapWorkload(name: string, heapBytes: number): Workload {
   let heap: Heap | undefined;
   return {
     *run({ shadow, cells }) {
-      heap = new Heap({ race: shadowHooks(shadow), releaseShadow: true, scavenger: false });
+      heap = new Heap({
+        race: shadowHooks(shadow),
+        releaseShadow: true,
+        scavenger: false,
+        maxMemBytes: arenaBytes(heapBytes),
+      });
       yield* steps({ heap, access: (address, sizeBytes) => cells.access(address, sizeBytes) }, heapBytes);
     },
     goHeap() {

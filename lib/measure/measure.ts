@@ -17,6 +17,7 @@ import { checkedLayout, DEFAULT_LAYOUT, type Layout, layoutByName } from '../sha
 import { POLICIES, type Policy } from '../shadow/policies.js';
 import { WORKLOAD_NAMES } from './workloads.js';
 import type { PolicyResult } from './experiment.js';
+import type { Sample } from './sample.js';
 
 /** What to measure; all of it has a default. */
 export interface MeasureOptions {
@@ -30,8 +31,16 @@ export interface MeasureOptions {
   readonly policies?: readonly Policy[];
   /** Name of a built-in layout, or a layout. Default `node-x4`. */
   readonly layout?: string | Layout;
+  /** Whether each policy's result has a map of where its shadow lies. Default false. */
+  readonly map?: boolean;
+  /** All policies at the same time, instead of one after the other. Default: only for a stream, which is read once. */
+  readonly atOnce?: boolean;
+  /** Each policy's workload is slowed down to take about so long, for somebody who watches. Default: it is not. */
+  readonly durationMs?: number;
   /** Called as a policy's workload proceeds, with the part done, from 0 to 1. */
   readonly onProgress?: (policy: Policy, done: number) => void;
+  /** Called with each sample as it is taken. */
+  readonly onSample?: (policy: Policy, sample: Sample) => void;
 }
 
 /** What `lazyshadow measure --json` prints. */
@@ -40,8 +49,11 @@ export interface MeasureResult {
   readonly trace: string | null;
   /** `trace`, or the name of the built-in workload. */
   readonly workload: string;
+  /** Name of the layout. */
   readonly layout: string;
+  /** Of the machine that it was measured on. */
   readonly pageSizeBytes: number;
+  /** In the order in which they were asked for. */
   readonly policies: readonly PolicyResult[];
 }
 
@@ -53,9 +65,12 @@ export interface Task {
   readonly heapBytes: number;
   /** A path, `-` for the child's standard input, or null. */
   readonly trace: string | null;
+  readonly map: boolean;
+  readonly durationMs: number;
 }
 /** … and what it tells. */
-export type Report = { readonly done: number } | { readonly result: PolicyResult };
+export type Report =
+  { readonly done: number } | { readonly sample: Sample } | { readonly result: PolicyResult };
 
 const DEFAULT_HEAP_BYTES = 2 ** 30;
 
@@ -89,17 +104,18 @@ export async function measure(options: MeasureOptions = {}): Promise<MeasureResu
   const stream = source === undefined || typeof source === 'string' ? undefined : source;
   const trace = stream ? '-' : ((source as string | undefined) ?? null);
 
-  const start = (policy: Policy) => {
-    const task: Task = { policy, layout, workload, heapBytes, trace };
-    return runChild(task, (done) => options.onProgress?.(policy, done));
-  };
+  const { map = false, durationMs = 0 } = options;
+  const start = (policy: Policy) =>
+    runChild({ policy, layout, workload, heapBytes, trace, map, durationMs }, options);
   const results: PolicyResult[] = [];
-  if (stream) {
+  if (stream || options.atOnce === true) {
     const children = policies.map(start);
-    await feed(
-      stream,
-      children.map(({ child }) => child),
-    );
+    if (stream) {
+      await feed(
+        stream,
+        children.map(({ child }) => child),
+      );
+    }
     for (const { result } of children) results.push(await result);
   } else {
     for (const policy of policies) results.push(await start(policy).result);
@@ -113,7 +129,7 @@ interface RunningChild {
   readonly result: Promise<PolicyResult>;
 }
 
-function runChild(task: Task, onProgress: (done: number) => void): RunningChild {
+function runChild(task: Task, { onProgress, onSample }: MeasureOptions): RunningChild {
   const child = fork(join(packageRoot(), 'dist', 'esm', 'measure', 'child.js'), [], {
     stdio: ['pipe', 'ignore', 'inherit', 'ipc'],
     execArgv: [],
@@ -122,7 +138,8 @@ function runChild(task: Task, onProgress: (done: number) => void): RunningChild 
     let answer: PolicyResult | undefined;
     child.on('message', (report: Report) => {
       if ('result' in report) answer = report.result;
-      else onProgress(report.done);
+      else if ('sample' in report) onSample?.(task.policy, report.sample);
+      else onProgress?.(task.policy, report.done);
     });
     child.on('error', (error) => resolve(lost(task.policy, error.message)));
     child.on('close', (code, signal) => {

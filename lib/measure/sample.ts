@@ -20,9 +20,11 @@ export interface Sample {
   readonly osCommittedBytes: number;
   /** What of it is in physical memory. */
   readonly residentBytes: number;
-  /** The whole process: VIRT, RSS, and what it is charged against the commit limit (null on macOS). */
+  /** Address space of the whole process: VIRT. */
   readonly processVirtualBytes: number;
+  /** What of it is in physical memory: RSS. */
   readonly processResidentBytes: number;
+  /** What it is charged against the commit limit; null on macOS. */
   readonly processCommitBytes: number | null;
   /** What the Go heap says of itself, in workloads that run on one; absent in the others. */
   readonly goHeap?: GoHeapSample;

@@ -13,8 +13,11 @@ export interface Subject {
 
 /** What a Go heap says of itself, by MemStats: what a workload that runs on one shows beside the shadow. */
 export interface GoHeapSample {
+  /** Obtained from the operating system. */
   readonly heapSysBytes: number;
+  /** In spans in use. */
   readonly heapInuseBytes: number;
+  /** Given back to the operating system. */
   readonly heapReleasedBytes: number;
 }
 

@@ -31,8 +31,22 @@ export interface MemoryStats {
 
 /** A range of addresses. */
 export interface AddressRange {
+  /** First address. */
   readonly address: number;
+  /** Length. */
   readonly sizeBytes: number;
+}
+
+/** One of the equal pieces that the addresses of a shadow are cut into, and what of it is in use, in bytes. */
+export interface ShadowBlock {
+  /** Its first address. */
+  readonly address: number;
+  /** What lazyshadow asked the system to commit of it. */
+  readonly committedBytes: number;
+  /** What the system itself counts as committed of that. */
+  readonly osCommittedBytes: number;
+  /** What of it is in physical memory. */
+  readonly residentBytes: number;
 }
 
 export interface NativeReservation {
@@ -80,6 +94,8 @@ export interface NativeShadowMap {
   claim(): boolean;
   spans(): { wantedAddress: number; address: number; sizeBytes: number }[];
   stats(): MemoryStats & { mappedBytes: number; mergedIslands: number; mergedBytes: number };
+  mappedRanges(): AddressRange[];
+  blocks(address: number, sizeBytes: number, plane: number, blockBytes: number): ShadowBlock[];
   release(): void;
 }
 
@@ -121,8 +137,11 @@ export interface ProcessMemory {
 
 /** The counters and limits of the machine, in bytes; null where there is no such thing or no limit. */
 export interface SystemCounters {
+  /** The machine's memory. */
   readonly physicalBytes: number;
+  /** What may be promised in all. */
   readonly commitLimitBytes: number | null;
+  /** What is promised now. */
   readonly commitTotalBytes: number | null;
   /** Linux's vm.overcommit_memory: 0 heuristic, 1 always, 2 never beyond the limit. */
   readonly overcommitMode: number | null;
@@ -130,11 +149,13 @@ export interface SystemCounters {
   readonly virtualLimitBytes: number | null;
   /** `ulimit -d`, which counts what is writable. */
   readonly dataLimitBytes: number | null;
-  /** The tightest memory limit of the process's control groups, and what that group uses. */
+  /** The tightest memory limit of the process's control groups … */
   readonly cgroupLimitBytes: number | null;
+  /** … and what that group uses. */
   readonly cgroupUsageBytes: number | null;
-  /** Mappings that a process may have (Linux's vm.max_map_count), and that this one has. */
+  /** Mappings that a process may have (Linux's vm.max_map_count) … */
   readonly maxMapCount: number | null;
+  /** … and that this one has. */
   readonly mapCount: number | null;
   /** Linux: `always`, `madvise` or `never`. */
   readonly transparentHugePages: string | null;

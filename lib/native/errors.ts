@@ -32,6 +32,8 @@ export type LazyShadowErrorCode =
   | 'ERR_BAD_TRACE'
   /** A program that cannot be recorded: no Go, no C compiler, a Go that the recorder does not know. */
   | 'ERR_CANNOT_RECORD'
+  /** A file that a command was to write. */
+  | 'ERR_CANNOT_WRITE'
   /** A heap operation on an address that is no allocated block. */
   | 'ERR_NOT_ALLOCATED'
   /** A structure broke its own invariant: a defect of lazyshadow, please report it. */
@@ -61,13 +63,23 @@ const BRAND = Symbol.for('lazyshadow.LazyShadowError');
 
 /** The class of every error that lazyshadow throws on purpose. */
 export class LazyShadowError extends Error {
+  /** What `toString` begins with. */
   override readonly name = 'LazyShadowError';
+  /** What went wrong, as a word to compare. */
   readonly code: LazyShadowErrorCode;
+  /** The operation that failed, by the name the caller used. */
   readonly verb: string | undefined;
+  /** First address of the range that it was about. */
   readonly address: number | undefined;
+  /** Length of that range. */
   readonly sizeBytes: number | undefined;
+  /** errno on Linux and macOS, GetLastError() on Windows. */
   readonly osCode: number | undefined;
 
+  /**
+   * An error of the library. Callers have no need to make one.
+   * @param details what is known of the failure; what is left out is undefined
+   */
   constructor(code: LazyShadowErrorCode, message: string, details: LazyShadowErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
@@ -78,6 +90,7 @@ export class LazyShadowError extends Error {
     Object.defineProperty(this, BRAND, { value: true });
   }
 
+  /** Whether a value is one, made by this copy of the library or by another. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     return typeof value === 'object' && value !== null && BRAND in value;
   }

@@ -10,7 +10,7 @@
 import { PAGE_MAPPED, PAGE_TOUCHED, SEGMENT_SHIFT, type ShadowMemory } from '../shadow/segment.js';
 import { BYTES, CELL_WORDS, PLAIN, SLOT, SLOT_SHIFT, WRITE } from './cell.js';
 import { FLOOR, type Goroutines, STACK, STATE_SHIFT } from './goroutine.js';
-import type { Recording } from './record.js';
+import { NONE, type Recording } from './record.js';
 import type { Stacks } from './stack.js';
 import { checkRange, NO_WINDOW, type Window, type Windows } from './window.js';
 
@@ -72,7 +72,7 @@ export class Accesses {
     const index = (high << SEGMENT_LOW_BITS) | (low >>> SEGMENT_SHIFT);
     if (index !== this.#index && !this.#enter(index)) return;
     const granule = (low & SEGMENT_MASK) >>> 3;
-    this.#touch(granule, (slot << SLOT_SHIFT) | kind | (1 << (low & 7)), slot, pcLow, pcHigh);
+    this.#touch(granule, (slot << SLOT_SHIFT) | kind | (1 << (low & 7)), slot, pcLow, pcHigh, NONE);
   }
 
   /** One byte, with the pc of the caller of the function that made the access. */
@@ -124,13 +124,14 @@ export class Accesses {
         const head = (BYTES << (at & 7)) & BYTES;
         const tail = BYTES >>> (7 - ((at + count - 1) & 7));
         if (first === last) {
-          this.#touch(first, word | (head & tail), slot, pcLow, pcHigh);
+          this.#touch(first, word | (head & tail), slot, pcLow, pcHigh, NONE);
         } else {
-          this.#touch(first, word | head, slot, pcLow, pcHigh);
+          this.#touch(first, word | head, slot, pcLow, pcHigh, NONE);
+          let position = NONE;
           for (let granule = first + 1; granule < last; granule++) {
-            this.#touch(granule, word | BYTES, slot, pcLow, pcHigh);
+            position = this.#touch(granule, word | BYTES, slot, pcLow, pcHigh, position);
           }
-          this.#touch(last, word | tail, slot, pcLow, pcHigh);
+          this.#touch(last, word | tail, slot, pcLow, pcHigh, NONE);
         }
       }
       rest -= count;
@@ -162,19 +163,31 @@ export class Accesses {
     }
   }
 
-  /** An access to a granule of the current window. `word` is what its cell would be. */
-  #touch(granule: number, word: number, slot: number, pcLow: number, pcHigh: number): void {
+  /**
+   * An access to a granule of the current window. `word` is what its cell would be. Takes and returns the access's
+   * position, as Recording.record does.
+   */
+  #touch(
+    granule: number,
+    word: number,
+    slot: number,
+    pcLow: number,
+    pcHigh: number,
+    position: number,
+  ): number {
     const first = granule << this.#granuleShift;
-    if (this.#pages[first >> this.#pageShift] !== PAGE_TOUCHED && !this.#commit(first)) return;
+    if (this.#pages[first >> this.#pageShift] !== PAGE_TOUCHED && !this.#commit(first)) return position;
     const cells = this.#cells;
     const floor = this.#goroutines.state[(slot << STATE_SHIFT) + FLOOR] as number;
     // A cell of this slot that covers the access differs from it in neither the slot nor any bit that the access has.
     const telling = word | SLOT;
     const end = first + this.#wordsPerGranule;
     for (let at = first; at < end; at += CELL_WORDS) {
-      if ((((cells[at] as number) ^ word) & telling) === 0 && (cells[at + 1] as number) > floor) return;
+      if ((((cells[at] as number) ^ word) & telling) === 0 && (cells[at + 1] as number) > floor) {
+        return position;
+      }
     }
-    this.#recording.record(this.#window, granule, word, slot, floor, pcLow, pcHigh);
+    return this.#recording.record(this.#window, granule, word, slot, floor, pcLow, pcHigh, position);
   }
 
   /** The goroutine's current stack. */

@@ -3,6 +3,7 @@
  */
 import { LazyShadowError } from '../native/errors.js';
 
+/** What the variable GORACE can say. */
 export interface GoraceOptions {
   /** `stderr`, `stdout`, or a path to which `.PID` is added. */
   readonly logPath: string;

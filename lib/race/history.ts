@@ -7,6 +7,8 @@
  *     word 2   the stack below the pc
  *     word 3   position of the access whose cell this one was merged into, 0 if none
  *
+ * The whole granules of a range are one access, with one entry.
+ *
  * A cell may stand for several accesses of one epoch (the union of their bytes); its position is the last one's,
  * and word 3 leads from there to the others. Rings begin small and grow with what a slot records up to the
  * bound that `history_size` sets, so a stack is known if and only if the goroutine has recorded fewer accesses

@@ -16,9 +16,11 @@ import { RaceLog } from './race-log.js';
 import type { RaceReport } from './report.js';
 import { ADDRESS_LIMIT } from './window.js';
 
+/** What a race runtime is made of. */
 export interface RaceOptions {
   /** The shadow to keep cells in: one that no other race runtime has had. It stays the caller's. */
   readonly shadow: Shadow;
+  /** As the variable GORACE. Default: as Go. */
   readonly gorace?: GoraceOptions;
   /** Called with each report, during the access that found it. */
   readonly onReport?: (report: RaceReport) => void;
@@ -29,13 +31,18 @@ export type AtomicKind = 'load' | 'store' | 'update' | 'failedSwap';
 
 const HIGH = 2 ** 32;
 
+/** A program that is checked for races, as it tells what it does. Addresses and pcs are below 2^48, sizes in bytes. */
 export class Race {
   readonly #detector: Detector;
   readonly #log: RaceLog;
   readonly #shadow: Shadow;
   #finished = false;
 
-  /** @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_INVALID_USE (the shadow has a race runtime), ERR_RELEASED */
+  /**
+   * A program that has not begun: {@link Race.initialize} begins it.
+   * @param options the shadow, which must be fresh, and where reports go
+   * @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_INVALID_USE (the shadow has a race runtime), ERR_RELEASED
+   */
   constructor(options: RaceOptions) {
     if (typeof options !== 'object' || options === null) {
       throw new LazyShadowError('ERR_INVALID_ARGUMENT', 'new Race: the options must be an object.', {
@@ -64,6 +71,10 @@ export class Race {
     return this.#log.bytes.addresses();
   }
 
+  /**
+   * The program begins, with its first goroutine.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   initialize(mainGoroutine: number): void {
     this.#by(mainGoroutine);
     this.#detector.initialize(mainGoroutine);
@@ -75,6 +86,10 @@ export class Race {
     this.#finished = true;
   }
 
+  /**
+   * Memory that will be accessed: what is not mapped is not looked at.
+   * @throws LazyShadowError ERR_INVALID_USE; ERR_OUT_OF_RANGE, ERR_OUT_OF_MEMORY as Shadow.mapShadow
+   */
   mapShadow(address: number, sizeBytes: number): void {
     this.#live();
     this.#detector.mapShadow(checkedAddress(address), checkedSize(address, sizeBytes));
@@ -92,50 +107,92 @@ export class Race {
     this.#shadow.unmapShadow(start, size);
   }
 
+  /**
+   * The goroutine that runs finalizers: it knows all that others have done so far, locks or none.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   finalizerGoroutine(goroutine: number): void {
     this.#by(goroutine);
     this.#detector.finalizerGoroutine(goroutine);
   }
 
+  /**
+   * A read of one byte.
+   * @param pc the instruction, for reports
+   * @param callerPc the call that it was made by, if that is not what funcEnter said; 0 if it is
+   * @throws LazyShadowError ERR_INVALID_USE; ERR_OUT_OF_MEMORY
+   */
   read(goroutine: number, address: number, pc: number, callerPc = 0): void {
     this.#access(goroutine, READ, address, pc, callerPc);
   }
 
+  /**
+   * A write of one byte; as {@link Race.read}.
+   * @throws LazyShadowError ERR_INVALID_USE; ERR_OUT_OF_MEMORY
+   */
   write(goroutine: number, address: number, pc: number, callerPc = 0): void {
     this.#access(goroutine, PLAIN_WRITE, address, pc, callerPc);
   }
 
+  /**
+   * A read of `sizeBytes` bytes.
+   * @throws LazyShadowError ERR_INVALID_USE; ERR_OUT_OF_MEMORY
+   */
   readRange(goroutine: number, address: number, sizeBytes: number, pc: number): void {
     this.#range(goroutine, READ, address, sizeBytes, pc);
   }
 
+  /**
+   * A write of `sizeBytes` bytes.
+   * @throws LazyShadowError ERR_INVALID_USE; ERR_OUT_OF_MEMORY
+   */
   writeRange(goroutine: number, address: number, sizeBytes: number, pc: number): void {
     this.#range(goroutine, PLAIN_WRITE, address, sizeBytes, pc);
   }
 
+  /**
+   * A function was called from `pc`.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   funcEnter(goroutine: number, pc: number): void {
     this.#by(goroutine);
     checkedPc(pc);
     this.#detector.funcEnter(goroutine, pc | 0, Math.floor(pc / HIGH));
   }
 
+  /**
+   * The innermost function returned.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   funcExit(goroutine: number): void {
     this.#by(goroutine);
     this.#detector.funcExit(goroutine);
   }
 
-  /** @param goroutine who allocates, 0 if nobody knows: it is for reports alone */
+  /**
+   * A block was allocated: what was accessed there before is forgotten.
+   * @param goroutine who allocates, 0 if nobody knows: it is for reports alone
+   * @throws LazyShadowError ERR_INVALID_USE; ERR_OUT_OF_MEMORY
+   */
   malloc(address: number, sizeBytes: number, goroutine = 0): void {
     this.#by(goroutine);
     this.#detector.malloc(checkedAddress(address), checkedSize(address, sizeBytes), goroutine);
   }
 
+  /**
+   * A block was freed: its sync objects are gone.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   free(address: number, sizeBytes: number): void {
     this.#live();
     this.#detector.free(checkedAddress(address), checkedSize(address, sizeBytes));
   }
 
-  /** @param parent 0 for a goroutine that the runtime starts by itself */
+  /**
+   * A go statement at `pc`: the new goroutine knows what its parent knows.
+   * @param parent 0 for a goroutine that the runtime starts by itself
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   goStart(parent: number, goroutine: number, pc: number): void {
     this.#by(parent);
     checkedGoroutine(goroutine);
@@ -143,45 +200,78 @@ export class Race {
     this.#detector.goStart(parent, goroutine, pc | 0, Math.floor(pc / HIGH));
   }
 
+  /**
+   * A goroutine ended. No call of it may follow.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   goEnd(goroutine: number): void {
     this.#by(goroutine);
     this.#detector.goEnd(goroutine);
   }
 
+  /**
+   * The goroutine knows from now on what was released at `address`.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   acquire(goroutine: number, address: number): void {
     this.#by(goroutine);
     checkedAddress(address);
     this.#detector.acquire(goroutine, address | 0, Math.floor(address / HIGH));
   }
 
+  /**
+   * Whoever acquires `address` later knows what the goroutine did so far, and nothing that was released there before.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   release(goroutine: number, address: number): void {
     this.#by(goroutine);
     checkedAddress(address);
     this.#detector.release(goroutine, address | 0, Math.floor(address / HIGH));
   }
 
+  /**
+   * As {@link Race.release}; what was released there before stays known.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   releaseMerge(goroutine: number, address: number): void {
     this.#by(goroutine);
     checkedAddress(address);
     this.#detector.releaseMerge(goroutine, address | 0, Math.floor(address / HIGH));
   }
 
+  /**
+   * Acquires what was released at `address`, and releases there.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   releaseAcquire(goroutine: number, address: number): void {
     this.#by(goroutine);
     checkedAddress(address);
     this.#detector.releaseAcquire(goroutine, address | 0, Math.floor(address / HIGH));
   }
 
+  /**
+   * Until ignoreSyncEnd, acquires and releases of the goroutine mean nothing. They nest.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   ignoreSyncBegin(goroutine: number): void {
     this.#by(goroutine);
     this.#detector.ignoreSyncBegin(goroutine);
   }
 
+  /**
+   * Ends the innermost ignoreSyncBegin.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   ignoreSyncEnd(goroutine: number): void {
     this.#by(goroutine);
     this.#detector.ignoreSyncEnd(goroutine);
   }
 
+  /**
+   * An atomic operation: an access, with an acquire, a release or both as its kind has them.
+   * @param sizeBytes of the access
+   * @throws LazyShadowError ERR_INVALID_USE; ERR_OUT_OF_MEMORY
+   */
   atomic(
     goroutine: number,
     kind: AtomicKind,

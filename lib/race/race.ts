@@ -14,33 +14,53 @@ export interface RaceRuntime extends RaceHooks {
   raceinit(mainGoroutine: number, dataAddress?: number, dataSizeBytes?: number): void;
   /** The program ends. Returns the number of races found, as RaceErrors does. */
   racefini(): number;
+  /** A go statement at `pc`; `parent` 0 for a goroutine that the runtime starts by itself. */
   racegostart(parent: number, goroutine: number, pc: number): void;
+  /** A goroutine ended. */
   racegoend(goroutine: number): void;
   /** A goroutine is about to run finalizers. */
   racefingo(goroutine: number): void;
+  /** An access of one byte, by the instruction at `pc`. */
   raceread(goroutine: number, address: number, pc: number): void;
+  /** As raceread, a write. */
   racewrite(goroutine: number, address: number, pc: number): void;
+  /** As raceread, called from `callerPc`, which reports then show below `pc`. */
   racereadpc(goroutine: number, address: number, callerPc: number, pc: number): void;
+  /** As racereadpc, a write. */
   racewritepc(goroutine: number, address: number, callerPc: number, pc: number): void;
+  /** An access of `sizeBytes` bytes from `address` on. */
   racereadrange(goroutine: number, address: number, sizeBytes: number, pc: number): void;
+  /** As racereadrange, a write. */
   racewriterange(goroutine: number, address: number, sizeBytes: number, pc: number): void;
+  /** A function was called from `pc`: its frame is in the stacks of reports until racefuncexit. */
   racefuncenter(goroutine: number, pc: number): void;
+  /** The innermost function returned. */
   racefuncexit(goroutine: number): void;
+  /** What was released at `address` before is known to the goroutine from now on: a lock was taken, a message received. */
   raceacquire(goroutine: number, address: number): void;
+  /** What the goroutine did so far is known to whoever acquires `address` later; what others released there is forgotten. */
   racerelease(goroutine: number, address: number): void;
+  /** As racerelease, and what others released there stays known. */
   racereleasemerge(goroutine: number, address: number): void;
+  /** Both at once, as a send on a buffered channel does. */
   racereleaseacquire(goroutine: number, address: number): void;
   /** The …g forms: a goroutine does it on behalf of another, which blocks; nothing while the first one is disabled. */
   raceacquireg(caller: number, goroutine: number, address: number): void;
+  /** As raceacquireg. */
   racereleaseg(caller: number, goroutine: number, address: number): void;
+  /** As raceacquireg. */
   racereleasemergeg(caller: number, goroutine: number, address: number): void;
+  /** As raceacquireg. */
   racereleaseacquireg(caller: number, goroutine: number, address: number): void;
   /** IgnoreSyncBegin: they nest. */
   raceDisable(goroutine: number): void;
   /** IgnoreSyncEnd. */
   raceEnable(goroutine: number): void;
+  /** An atomic read, which acquires. */
   raceatomicload(goroutine: number, address: number, sizeBytes: 4 | 8, callerPc: number, pc: number): void;
+  /** An atomic write, which releases. */
   raceatomicstore(goroutine: number, address: number, sizeBytes: 4 | 8, callerPc: number, pc: number): void;
+  /** An atomic read and write in one, which acquires and releases. */
   raceatomicexchange(
     goroutine: number,
     address: number,
@@ -48,7 +68,9 @@ export interface RaceRuntime extends RaceHooks {
     callerPc: number,
     pc: number,
   ): void;
+  /** As raceatomicexchange. */
   raceatomicadd(goroutine: number, address: number, sizeBytes: 4 | 8, callerPc: number, pc: number): void;
+  /** A compare-and-swap: as raceatomicexchange if it `succeeded`, else as raceatomicload. */
   raceatomiccas(
     goroutine: number,
     address: number,
@@ -59,21 +81,40 @@ export interface RaceRuntime extends RaceHooks {
   ): void;
 
   // The functions that Go offers to everyone, for memory and locks that it knows nothing of.
+  /** As raceread. */
   RaceRead(goroutine: number, address: number, pc: number): void;
+  /** As racewrite. */
   RaceWrite(goroutine: number, address: number, pc: number): void;
+  /** As racereadrange. */
   RaceReadRange(goroutine: number, address: number, sizeBytes: number, pc: number): void;
+  /** As racewriterange. */
   RaceWriteRange(goroutine: number, address: number, sizeBytes: number, pc: number): void;
+  /** As raceacquire. */
   RaceAcquire(goroutine: number, address: number): void;
+  /** As racerelease. */
   RaceRelease(goroutine: number, address: number): void;
+  /** As racereleasemerge. */
   RaceReleaseMerge(goroutine: number, address: number): void;
+  /** As raceDisable. */
   RaceDisable(goroutine: number): void;
+  /** As raceEnable. */
   RaceEnable(goroutine: number): void;
   /** Reports made so far. */
   RaceErrors(): number;
 }
 
-/** The race runtime over a shadow. */
-export function createRaceRuntime(options: RaceOptions): RaceRuntime & { racyAddresses(): number[] } {
+/** A race runtime that checks. */
+export interface CheckingRuntime extends RaceRuntime {
+  /** Every byte that two accesses raced on so far, before any suppression; ascending. */
+  racyAddresses(): number[];
+}
+
+/**
+ * The race runtime over a shadow.
+ * @throws from each of its calls: LazyShadowError ERR_INVALID_USE, what the protocol does not allow, and
+ *   ERR_OUT_OF_MEMORY, no shadow can be had; nothing has changed then
+ */
+export function createRaceRuntime(options: RaceOptions): CheckingRuntime {
   const race = new Race(options);
   /** Depth of raceDisable for each goroutine that has any: the …g forms ask the caller's. */
   const disabled = new Map<number, number>();

@@ -4,6 +4,7 @@
 import { race0 as race0Hooks } from '../heap/race-hooks.js';
 import type { RaceRuntime } from './race.js';
 
+/** The race runtime of a program that is not checked: every call of {@link RaceRuntime}, doing nothing. */
 export const race0: RaceRuntime = {
   ...race0Hooks,
   raceinit() {},

@@ -52,12 +52,8 @@ export interface RecordingParts {
   readonly onSighting: OnSighting;
 }
 
-/** What #meet did with a cell. */
-const KEPT = 0;
-/** The cell is empty now. */
-const REPLACED = 1;
-/** The cell is of the same slot, epoch and kind: the access belongs into it. */
-const SAME = 2;
+/** No cell, no list, or no position yet. */
+export const NONE = -1;
 
 export class Recording {
   readonly #windows: Windows;
@@ -69,6 +65,9 @@ export class Recording {
   readonly #onSighting: OnSighting;
   readonly #granuleShift: number;
   readonly #wordsPerGranule: number;
+  /** What #meet found: the cell of the same slot, epoch and kind, into which the access belongs; and an empty one. */
+  #same = NONE;
+  #free = NONE;
 
   constructor(parts: RecordingParts) {
     this.#windows = parts.windows;
@@ -82,7 +81,12 @@ export class Recording {
     this.#granuleShift = Math.log2(parts.shadow.wordsPerGranule);
   }
 
-  /** An access that no cell of its granule covers. */
+  /**
+   * An access that no cell of its granule covers.
+   * @param position NONE, or the access's position, which it has of another granule already: of a range the granules
+   * between the first and the last, all of whose bytes it touches, are one access with one place in history
+   * @returns its position
+   */
   record(
     window: Window,
     granule: number,
@@ -91,126 +95,80 @@ export class Recording {
     floor: number,
     pcLow: number,
     pcHigh: number,
-  ): void {
+    position: number,
+  ): number {
     if (granule < window.firstGranule || granule >= window.endGranule || window.holes) {
-      if (!this.#windows.isMapped(window.base + granule * GRANULE_BYTES)) return;
+      if (!this.#windows.isMapped(window.base + granule * GRANULE_BYTES)) return position;
     }
     const cells = window.segment.shadow;
     const first = granule << this.#granuleShift;
     const end = first + this.#wordsPerGranule;
     const spilled = cells[end - 1] === SPILLED;
+    this.#same = NONE;
+    this.#free = NONE;
     const inlineEnd = spilled ? end - CELL_WORDS : end;
-    let free = -1;
-    let same = -1;
-    for (let at = first; at < inlineEnd; at += CELL_WORDS) {
-      if (cells[at + 1] === 0) {
-        if (free < 0) free = at;
-        continue;
-      }
-      const outcome = this.#meet(cells, at, word, slot, floor, window, granule, pcLow, pcHigh);
-      if (outcome === REPLACED) free = at;
-      else if (outcome === SAME) same = at;
-    }
+    this.#meet(cells, first, inlineEnd, NONE, word, slot, floor, window, granule, pcLow, pcHigh);
     if (spilled) {
-      this.#recordSpilled(
-        window,
-        granule,
-        cells[end - CELL_WORDS] as number,
-        same,
-        free,
-        word,
-        slot,
-        floor,
-        pcLow,
-        pcHigh,
-      );
-      return;
+      const list = cells[end - CELL_WORDS] as number;
+      return this.#recordSpilled(window, granule, list, word, slot, floor, pcLow, pcHigh, position);
     }
-    if (same >= 0) {
-      this.#put(
-        cells,
-        same,
-        (cells[same] as number) | word,
-        slot,
-        word,
-        cells[same + 1] as number,
-        pcLow,
-        pcHigh,
-      );
-    } else if (free >= 0) {
-      this.#put(cells, free, word, slot, word, 0, pcLow, pcHigh);
+    if (this.#same !== NONE) return this.#merge(cells, this.#same, word, slot, pcLow, pcHigh, position);
+    const own = position === NONE ? this.#next(slot, word, 0, pcLow, pcHigh) : position;
+    if (this.#free !== NONE) {
+      cells[this.#free] = word;
+      cells[this.#free + 1] = own;
     } else {
-      const position = this.#next(slot, word, 0, pcLow, pcHigh);
-      this.#addSpilled(window, granule, this.#spill.open(window, granule), word, position);
+      this.#addSpilled(window, granule, this.#spill.open(window, granule), word, own);
     }
+    return own;
   }
 
-  /** The rest of #record when the granule has spilled: `same` and `free` are what its inline cells had to offer. */
+  /** The rest of `record` when the granule has spilled. */
   #recordSpilled(
     window: Window,
     granule: number,
     list: number,
-    same: number,
-    free: number,
     word: number,
     slot: number,
     floor: number,
     pcLow: number,
     pcHigh: number,
-  ): void {
+    position: number,
+  ): number {
     const spill = this.#spill;
     const cells = window.segment.shadow;
     const pool = spill.words;
-    let inList = -1;
+    const same = this.#same;
+    const free = this.#free;
+    this.#same = NONE;
     if ((word & WRITE) === 0 && !spill.hasWrites(list)) {
       // A read conflicts with no read: its own cells are all that can matter.
       for (let at = spill.probe(list, slot); !spill.endsProbe(at); at = spill.next(list, at)) {
         if (pool[at + 1] === 0 || ((pool[at] as number) ^ word) >>> SLOT_SHIFT !== 0) continue;
         if (((pool[at] as number) & word & ~SLOT) === (word & ~SLOT) && (pool[at + 1] as number) > floor)
-          return;
-        const old = pool[at] as number;
-        const outcome = this.#meet(pool, at, word, slot, floor, window, granule, pcLow, pcHigh);
-        if (outcome === REPLACED) spill.removed(list, at, old);
-        else if (outcome === SAME) inList = at;
+          return position;
+        this.#meet(pool, at, at + CELL_WORDS, list, word, slot, floor, window, granule, pcLow, pcHigh);
       }
     } else {
-      for (let at = spill.first(list), end = spill.end(list); at < end; at += CELL_WORDS) {
-        if (pool[at + 1] === 0) continue;
-        const old = pool[at] as number;
-        const outcome = this.#meet(pool, at, word, slot, floor, window, granule, pcLow, pcHigh);
-        if (outcome === REPLACED) spill.removed(list, at, old);
-        else if (outcome === SAME) inList = at;
-      }
+      const end = spill.end(list);
+      this.#meet(pool, spill.first(list), end, list, word, slot, floor, window, granule, pcLow, pcHigh);
     }
-    if (same >= 0) {
-      this.#put(
-        cells,
-        same,
-        (cells[same] as number) | word,
-        slot,
-        word,
-        cells[same + 1] as number,
-        pcLow,
-        pcHigh,
-      );
-    } else if (inList >= 0) {
-      this.#put(
-        pool,
-        inList,
-        (pool[inList] as number) | word,
-        slot,
-        word,
-        pool[inList + 1] as number,
-        pcLow,
-        pcHigh,
-      );
-    } else if (free >= 0) {
-      this.#put(cells, free, word, slot, word, 0, pcLow, pcHigh);
+    let own = position;
+    if (same !== NONE) {
+      own = this.#merge(cells, same, word, slot, pcLow, pcHigh, position);
+    } else if (this.#same !== NONE) {
+      own = this.#merge(pool, this.#same, word, slot, pcLow, pcHigh, position);
     } else {
-      this.#addSpilled(window, granule, list, word, this.#next(slot, word, 0, pcLow, pcHigh));
-      return;
+      if (own === NONE) own = this.#next(slot, word, 0, pcLow, pcHigh);
+      if (free === NONE) {
+        this.#addSpilled(window, granule, list, word, own);
+        return own;
+      }
+      cells[free] = word;
+      cells[free + 1] = own;
     }
     if (spill.isEmpty(list)) spill.close(window, granule, list);
+    return own;
   }
 
   /** Adds a cell to a granule whose inline cells are in use. Writes stay inline while they can: reads scan lists with writes. */
@@ -231,10 +189,15 @@ export class Recording {
     this.#spill.add(window, granule, list, word, position);
   }
 
-  /** An older access, the cell at `at`, meets the access `word`. */
+  /**
+   * The older accesses in the cells from `from` to `end` meet the access `word`. Leaves in #same and #free what these
+   * cells have to offer. `list` is the list that they are in, NONE for a granule's own.
+   */
   #meet(
     cells: Int32Array,
-    at: number,
+    from: number,
+    end: number,
+    list: number,
     word: number,
     slot: number,
     floor: number,
@@ -242,53 +205,65 @@ export class Recording {
     granule: number,
     pcLow: number,
     pcHigh: number,
-  ): number {
-    const old = cells[at] as number;
-    const position = cells[at + 1] as number;
-    const overlap = old & word & BYTES;
-    const differing = old ^ word;
-    if ((differing & SLOT) === 0) {
-      if (position > floor && (differing & KIND) === 0) return SAME;
-      if (overlap === 0) return KEPT;
-    } else {
-      if (overlap === 0) return KEPT;
-      const state = this.#goroutines.state;
-      const oldSlot = old >>> SLOT_SHIFT;
-      const known = this.#clocks.get(state[(slot << STATE_SHIFT) + CLOCK] as number, oldSlot);
-      if (position > known) {
-        if (((old | word) & KIND) === KIND && !this.#leaks.orders(oldSlot, position, known)) {
-          this.#sight(window, granule, word, slot, old, position, pcLow, pcHigh);
-        }
-        return KEPT;
+  ): void {
+    const state = this.#goroutines.state;
+    const own = slot << STATE_SHIFT;
+    for (let at = from; at < end; at += CELL_WORDS) {
+      const position = cells[at + 1] as number;
+      if (position === 0) {
+        if (this.#free === NONE) this.#free = at;
+        continue;
       }
-      if (state[(slot << STATE_SHIFT) + LEAKED] !== 0) return KEPT;
+      const old = cells[at] as number;
+      const overlap = old & word & BYTES;
+      const differing = old ^ word;
+      if ((differing & SLOT) === 0) {
+        if (position > floor && (differing & KIND) === 0) {
+          this.#same = at;
+          continue;
+        }
+        if (overlap === 0) continue;
+      } else {
+        if (overlap === 0) continue;
+        const oldSlot = old >>> SLOT_SHIFT;
+        const known = this.#clocks.get(state[own + CLOCK] as number, oldSlot);
+        if (position > known) {
+          if (((old | word) & KIND) === KIND && !this.#leaks.orders(oldSlot, position, known)) {
+            this.#sight(window, granule, word, slot, old, position, pcLow, pcHigh);
+          }
+          continue;
+        }
+        if (state[own + LEAKED] !== 0) continue;
+      }
+      // The access is ordered after the older one. It takes its place in the bytes they share, unless it is weaker.
+      if ((old & KIND & ~word) !== 0) continue;
+      const rest = old & ~overlap;
+      if ((rest & BYTES) !== 0) {
+        cells[at] = rest;
+        continue;
+      }
+      cells[at] = 0;
+      cells[at + 1] = 0;
+      if (list === NONE) this.#free = at;
+      else this.#spill.removed(list, at, old);
     }
-    // The access is ordered after the older one. It takes its place in the bytes they share, unless it is weaker.
-    if ((old & KIND & ~word) !== 0) return KEPT;
-    const rest = old & ~overlap;
-    if ((rest & BYTES) !== 0) {
-      cells[at] = rest;
-      return KEPT;
-    }
-    cells[at] = 0;
-    cells[at + 1] = 0;
-    return REPLACED;
   }
 
-  /** Makes the cell at `at` `cell`, and the access the slot's next position. */
-  #put(
+  /** Adds the bytes of the access to the cell at `at`, which gets its position: a new one if that is NONE. */
+  #merge(
     cells: Int32Array,
     at: number,
-    cell: number,
-    slot: number,
     word: number,
-    merged: number,
+    slot: number,
     pcLow: number,
     pcHigh: number,
-  ): void {
-    const position = this.#next(slot, word, merged, pcLow, pcHigh);
-    cells[at] = cell;
-    cells[at + 1] = position;
+    position: number,
+  ): number {
+    // An access with a position already has all bytes of the granule: nothing is left for the older one to tell.
+    const own = position === NONE ? this.#next(slot, word, cells[at + 1] as number, pcLow, pcHigh) : position;
+    cells[at] = (cells[at] as number) | word;
+    cells[at + 1] = own;
+    return own;
   }
 
   /** The next position of the slot, with its history entry. */

@@ -10,9 +10,13 @@ const RULE_ID = 'data-race';
 
 /** The reports of one recording or run. */
 export interface SarifRun {
+  /** Of the recording. */
   readonly name: string;
+  /** In the order in which they were found. */
   readonly reports: readonly RaceReport[];
+  /** How a pc becomes frames. */
   readonly symbolize: Symbolize;
+  /** Cut off the front of every file. */
   readonly stripPathPrefix?: string;
 }
 
@@ -100,7 +104,8 @@ function location({ function: name, file, line }: JsonFrame, text?: string): obj
 
 /** A file as a URI. Recordings write Go's own sources as $GOROOT/…, which SARIF has a word for. */
 function artifact(file: string): object {
-  const path = file.replaceAll('\\', '/');
+  // Half of a surrogate pair has no encoding: encodeURIComponent throws.
+  const path = file.replaceAll('\\', '/').replace(/\p{Cs}/gu, '\ufffd');
   const encoded = path.split('/').map(encodeURIComponent).join('/');
   const base = /^%24([A-Za-z_]+)\/(.*)$/.exec(encoded);
   if (base !== null) return { uri: base[2], uriBaseId: base[1] };

@@ -14,7 +14,9 @@ import {
 
 const RULE = '==================\n';
 
+/** How a report is printed. */
 export interface TextOptions {
+  /** How a pc becomes frames. */
   readonly symbolize: Symbolize;
   /** GORACE's strip_path_prefix. */
   readonly stripPathPrefix?: string;

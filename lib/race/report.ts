@@ -4,8 +4,11 @@
 
 /** One function at a pc. */
 export interface SourceFrame {
+  /** As Go names it, such as `main.(*cache).get`. */
   readonly function: string;
+  /** Path, as the program was built with it. */
   readonly file: string;
+  /** From 1; 0 if unknown. */
   readonly line: number;
   /** Bytes from the function's start to the pc. */
   readonly offset: number;
@@ -16,10 +19,13 @@ export type Symbolize = (pc: number) => readonly SourceFrame[];
 
 /** One of the two accesses. */
 export interface ReportedAccess {
+  /** What it did. */
   readonly kind: 'read' | 'write';
+  /** Whether it was an atomic operation. */
   readonly atomic: boolean;
-  /** First byte of it in its granule, and how many from there to its last. */
+  /** First byte of it in its granule … */
   readonly address: number;
+  /** … and how many from there to its last. */
   readonly sizeBytes: number;
   /** The goroutine by the caller's, or the recording's, number. */
   readonly goroutine: number;
@@ -42,29 +48,44 @@ export type RaceLocation =
       readonly kind: 'region';
       /** `data`, `heap`, or what the layout calls it. */
       readonly name: string;
+      /** First byte of the range. */
       readonly address: number;
+      /** Length of the range. */
       readonly sizeBytes: number;
+      /** How far the racy byte is into it. */
       readonly offset: number;
     }
   | {
+      /** A block that was allocated. */
       readonly kind: 'object';
+      /** First byte of the block. */
       readonly address: number;
+      /** Length of the block. */
       readonly sizeBytes: number;
+      /** How far the racy byte is into it. */
       readonly offset: number;
       /** Who allocated it and where; null when that is not known. */
       readonly allocated: {
+        /** By the caller's, or the recording's, number. */
         readonly goroutine: number;
+        /** Its number in text reports. */
         readonly textNumber: number;
+        /** Return addresses, innermost first. */
         readonly stack: readonly number[];
       } | null;
     };
 
+/** One race: two accesses to the same memory, neither of which happens before the other. */
 export interface RaceReport {
-  /** First byte on which the two accesses raced, and how many from there on in that granule. */
+  /** First byte on which the two accesses raced … */
   readonly address: number;
+  /** … and how many from there on in that granule. */
   readonly sizeBytes: number;
+  /** The access that found it. */
   readonly current: ReportedAccess;
+  /** The earlier one. */
   readonly previous: ReportedAccess;
+  /** What the memory belongs to; null if nobody knows. */
   readonly location: RaceLocation | null;
 }
 

@@ -17,7 +17,9 @@ import { GRANULE_BYTES, SEGMENT_BYTES } from './segment.js';
 
 /** Addresses from `start` up to, but not including, `end`. */
 export interface AddressSpan {
+  /** First address. */
   readonly start: number;
+  /** First address behind it. */
   readonly end: number;
 }
 
@@ -29,9 +31,11 @@ export interface ApplicationRange extends AddressSpan {
 
 /** Where shadow and metainfo of application memory lie. */
 export interface Layout {
+  /** What errors and results call it. */
   readonly name: string;
   /** Ascending; no two may share a 256 MiB-aligned segment. */
   readonly application: readonly ApplicationRange[];
+  /** Where the shadow lies. */
   readonly shadow: {
     /** Address of the shadow of address 0; a multiple of 64 KiB. */
     readonly base: number;
@@ -41,7 +45,12 @@ export interface Layout {
     readonly span?: AddressSpan;
   };
   /** 4 bytes for each 8 application bytes, for sync objects and spilled cells; null if the user needs none. */
-  readonly metainfo: { readonly base: number; readonly span?: AddressSpan } | null;
+  readonly metainfo: {
+    /** Address of the metainfo of address 0; a multiple of 64 KiB. */
+    readonly base: number;
+    /** What is reserved for it, if more than the metainfo of each application range. */
+    readonly span?: AddressSpan;
+  } | null;
 }
 
 /** Bytes of metainfo for each 8-byte granule. */

@@ -9,16 +9,19 @@
  */
 
 import {
+  type AddressRange,
   addon,
   type MemoryStats,
   mapShadow,
   type NativePlane,
   type NativeShadowMap,
+  type ShadowBlock,
 } from '../native/addon.js';
 import { checkedAddress, checkedSize, oneOf, requireAddressable, wholeNumber } from '../native/arguments.js';
 import { formatAddress, LazyShadowError } from '../native/errors.js';
 import { guarded, publicError } from '../native/failures.js';
 import { firstMapping } from '../native/system.js';
+import { designOf } from './design.js';
 import {
   type AddressSpan,
   checkedLayout,
@@ -26,13 +29,11 @@ import {
   type Layout,
   layoutByName,
   METAINFO_BYTES_PER_GRANULE,
-  metainfoSpan,
-  shadowSpan,
   withHeapBytes,
 } from './layouts.js';
 import { DEFAULT_POLICY, POLICIES, type Policy } from './policies.js';
 import { GRANULE_BYTES, type ShadowMemory } from './segment.js';
-import { ShadowWindows } from './windows.js';
+import { SHADOW_PLANE, ShadowWindows } from './windows.js';
 
 /** What a shadow is made of. */
 export interface ShadowOptions {
@@ -58,66 +59,19 @@ export interface ShadowStats extends MemoryStats {
 
 /** One stretch of addresses that a shadow lies in. */
 export interface ShadowSpan {
+  /** What lies in it. */
   readonly plane: 'shadow' | 'metainfo';
   /** Where the layout wants it. */
   readonly wantedAddress: number;
   /** Where it is. */
   readonly address: number;
+  /** Its length. */
   readonly sizeBytes: number;
 }
 
 const MAX_TOUCH_BLOCK_BYTES = 2 ** 30; // a segment's window at multiplier 4
-
-interface Plane {
-  readonly plane: 'shadow' | 'metainfo';
-  readonly bytesPerGranule: number;
-  readonly base: number;
-  readonly wholeSpan: AddressSpan | undefined;
-  readonly spanOf: (range: AddressSpan) => AddressSpan;
-}
-
-function planesOf(layout: Layout): Plane[] {
-  const { shadow, metainfo } = layout;
-  const planes: Plane[] = [
-    {
-      plane: 'shadow',
-      bytesPerGranule: GRANULE_BYTES * shadow.multiplier,
-      base: shadow.base,
-      wholeSpan: shadow.span,
-      spanOf: (range) => shadowSpan(layout, range),
-    },
-  ];
-  if (metainfo) {
-    planes.push({
-      plane: 'metainfo',
-      bytesPerGranule: METAINFO_BYTES_PER_GRANULE,
-      base: metainfo.base,
-      wholeSpan: metainfo.span,
-      spanOf: (range) => metainfoSpan(layout, range) ?? range,
-    });
-  }
-  return planes;
-}
-
-/** The address arithmetic of a layout, and the spans of addresses it needs, in whole allocation units. */
-function designOf(layout: Layout, allocationGranularityBytes: number) {
-  const spans: { plane: 'shadow' | 'metainfo'; address: number; sizeBytes: number }[] = [];
-  const addSpan = (plane: 'shadow' | 'metainfo', { start, end }: AddressSpan): number => {
-    const unit = allocationGranularityBytes;
-    const address = Math.floor(start / unit) * unit;
-    return spans.push({ plane, address, sizeBytes: Math.ceil(end / unit) * unit - address }) - 1;
-  };
-  const planes = planesOf(layout);
-  const whole = planes.map(({ plane, wholeSpan }) => wholeSpan && addSpan(plane, wholeSpan));
-  const regions = layout.application.map((range) => ({
-    address: range.start,
-    sizeBytes: range.end - range.start,
-    planes: planes.map(({ plane, bytesPerGranule, base, spanOf }, i): NativePlane => {
-      return { bytesPerGranule, origin: base, span: whole[i] ?? addSpan(plane, spanOf(range)) };
-    }),
-  }));
-  return { spans, regions };
-}
+/** Blocks that can be asked for at once; native/shadow_map.h has the same number. */
+const MAX_BLOCKS = 2 ** 16;
 
 /** The number of no native map. */
 const NO_HANDLE = -1;
@@ -171,7 +125,9 @@ export class Shadow {
     };
   }
 
+  /** Where the shadow of what lies. */
   readonly layout: Layout;
+  /** When it is mapped. */
   readonly policy: Policy;
   /** Where the shadow lies. */
   readonly spans: readonly ShadowSpan[];
@@ -343,6 +299,44 @@ export class Shadow {
     return metainfoOrigin + Math.floor(start / GRANULE_BYTES) * METAINFO_BYTES_PER_GRANULE;
   }
 
+  /**
+   * The application ranges whose shadow is mapped, ascending; neighbours are one.
+   * @throws LazyShadowError ERR_RELEASED
+   */
+  mappedRanges(): AddressRange[] {
+    const map = this.#live('mappedRanges');
+    return guarded('mappedRanges', () => map.mappedRanges());
+  }
+
+  /**
+   * The shadow (not the metainfo) of an application range, in blocks: which are committed, and which resident. Asks the
+   * operating system: milliseconds.
+   * @param blockBytes bytes of shadow in a block, to whose multiples the blocks are aligned: a power of two from the
+   *   page size on. There are fewer than 65536 blocks.
+   * @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_OUT_OF_RANGE, ERR_RELEASED
+   */
+  blocks(address: number | bigint, sizeBytes: number | bigint, blockBytes: number): ShadowBlock[] {
+    const verb = 'blocks';
+    const map = this.#live(verb);
+    const start = checkedAddress(verb, address);
+    const size = checkedSize(verb, sizeBytes, start);
+    requireAddressable(verb, start, size);
+    const block = checkedPowerOfTwo(verb, 'blockBytes', blockBytes);
+    const count = Math.ceil((size * this.layout.shadow.multiplier) / block);
+    if (count >= MAX_BLOCKS) {
+      throw new LazyShadowError(
+        'ERR_OUT_OF_RANGE',
+        `${verb}: the range has ${count} blocks of ${block} bytes, too many to list. Ask for larger ones.`,
+        { verb, address: start, sizeBytes: size },
+      );
+    }
+    try {
+      return map.blocks(start, size, SHADOW_PLANE, block);
+    } catch (error) {
+      throw this.#explained(verb, start, size, error);
+    }
+  }
+
   /** What is mapped, reserved, committed and resident. Asks the operating system: milliseconds. */
   stats(): ShadowStats {
     const map = this.#live('stats');
@@ -425,16 +419,20 @@ function conflictIn(address: number, sizeBytes: number): number {
   }
 }
 
+/** A power of two from the page size to `most`. */
+function checkedPowerOfTwo(verb: string, name: string, given: unknown, most = 2 ** 47): number {
+  const { pageSizeBytes } = addon().geometry();
+  const bytes = checkedSize(verb, given, undefined, name);
+  if (bytes >= pageSizeBytes && bytes <= most && Number.isInteger(Math.log2(bytes))) return bytes;
+  throw new LazyShadowError(
+    'ERR_INVALID_ARGUMENT',
+    `${verb}: ${name} must be a power of two from ${pageSizeBytes}, the page size, to ${most}.`,
+    { verb, sizeBytes: bytes },
+  );
+}
+
 function checkedTouchBlock(given: unknown, pageSizeBytes: number): number {
-  if (given === undefined) return pageSizeBytes;
-  const bytes = checkedSize('new Shadow', given, undefined, 'touchBlockBytes');
-  if (bytes < pageSizeBytes || bytes > MAX_TOUCH_BLOCK_BYTES || !Number.isInteger(Math.log2(bytes))) {
-    throw new LazyShadowError(
-      'ERR_INVALID_ARGUMENT',
-      `new Shadow: touchBlockBytes must be a power of two from ${pageSizeBytes}, the page size, to ` +
-        `${MAX_TOUCH_BLOCK_BYTES}.`,
-      { verb: 'new Shadow', sizeBytes: bytes },
-    );
-  }
-  return bytes;
+  return given === undefined
+    ? pageSizeBytes
+    : checkedPowerOfTwo('new Shadow', 'touchBlockBytes', given, MAX_TOUCH_BLOCK_BYTES);
 }

@@ -13,7 +13,7 @@ import type { Layout } from './layouts.js';
 import { GRANULE_BYTES, SEGMENT_BYTES, type ShadowMemory, type ShadowSegment } from './segment.js';
 
 /** Planes as native/shadow_map.h numbers them. */
-const SHADOW_PLANE = 0;
+export const SHADOW_PLANE = 0;
 const METAINFO_PLANE = 1;
 
 interface Mapper {

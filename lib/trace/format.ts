@@ -50,32 +50,59 @@ export const ADDRESS_LIMIT = 2 ** 48;
 
 /** The calls, by their numbers in a recording. */
 export const Op = {
+  /** The program begins. */
   Initialize: 1,
+  /** The program ends. */
   Finalize: 2,
+  /** Memory of `addr` and `arg` bytes is in use. */
   MapShadow: 3,
+  /** `goroutine` starts the goroutine `arg`. */
   GoStart: 4,
+  /** `goroutine` ends. */
   GoEnd: 5,
+  /** A read of one byte. */
   Read: 6,
+  /** The same, called from `arg`. */
   ReadPC: 7,
+  /** A write of one byte. */
   Write: 8,
+  /** The same, called from `arg`. */
   WritePC: 9,
+  /** A read of `arg` bytes. */
   ReadRange: 10,
+  /** A write of `arg` bytes. */
   WriteRange: 11,
+  /** A function was called from `pc`. */
   FuncEnter: 12,
+  /** The innermost function returned. */
   FuncExit: 13,
+  /** A block of `arg` bytes was allocated. */
   Malloc: 14,
+  /** A block of `arg` bytes was freed. */
   Free: 15,
+  /** What was released at `addr` is known from now on. */
   Acquire: 16,
+  /** Whoever acquires `addr` knows what was done so far. */
   Release: 17,
+  /** The same, besides what was released there before. */
   ReleaseMerge: 18,
+  /** Both at once. */
   ReleaseAcquire: 19,
+  /** `goroutine` runs finalizers. */
   FinalizerGoroutine: 20,
+  /** Synchronisation means nothing … */
   IgnoreSyncBegin: 21,
+  /** … up to here. */
   IgnoreSyncEnd: 22,
+  /** An atomic read of `size` bytes, called from `arg`. */
   AtomicLoad: 23,
+  /** An atomic write. */
   AtomicStore: 24,
+  /** An atomic read and write. */
   AtomicExchange: 25,
+  /** An atomic addition. */
   AtomicFetchAdd: 26,
+  /** A compare-and-swap; the flags say whether it succeeded. */
   AtomicCompareAndSwap: 27,
 } as const;
 
@@ -99,7 +126,9 @@ export function opName(op: number): string {
 
 /** What the header says. Counts are exact: a reader refuses those past 2^53. */
 export interface TraceHeader {
+  /** Of the format: 1. */
   readonly version: number;
+  /** How many events follow the header. */
   readonly eventCount: number;
   /** Byte offset of the symbol text: always 64 + 32 × eventCount. */
   readonly symbolOffset: number;

@@ -12,20 +12,27 @@ import { TouchedMemory } from './touched.js';
 
 /** A call and how often it was made. */
 export interface CallCount {
+  /** By its name in {@link Op}. */
   readonly call: OpName;
+  /** How often. */
   readonly count: number;
 }
 
 /** A range of application memory. */
 export interface MappedRange {
+  /** First address. */
   readonly address: number;
+  /** Length. */
   readonly sizeBytes: number;
 }
 
 /** A function and how many events have a pc in it. */
 export interface FunctionCount {
+  /** As Go names it. */
   readonly function: string;
+  /** Where it is defined. */
   readonly file: string;
+  /** How many. */
   readonly events: number;
 }
 
@@ -33,21 +40,28 @@ export interface FunctionCount {
 export interface TraceSummary {
   /** The recording's name, as the reader has it. */
   readonly trace: string;
+  /** Of the format. */
   readonly version: number;
+  /** How many it has. */
   readonly events: number;
   /** Pcs that have symbols. */
   readonly pcs: number;
   /** Every call that was made, the most frequent first. */
   readonly calls: readonly CallCount[];
+  /** How many ran. */
   readonly goroutines: {
+    /** The first one included. */
     readonly started: number;
+    /** Those whose end was recorded. */
     readonly ended: number;
     /** The most that ran at one time. */
     readonly mostAlive: number;
   };
-  /** The MapShadow calls, in order; those beyond {@link MAX_MAPPED} are only counted, in `calls`. */
+  /** The MapShadow calls, in order; those beyond the first 4096 are only counted, in `calls`. */
   readonly mapped: readonly MappedRange[];
+  /** What all MapShadow calls map together. */
   readonly mappedBytes: number;
+  /** What was accessed. */
   readonly touched: {
     /** Distinct granules of 8 bytes that an access reached, times 8. */
     readonly sizeBytes: number;
@@ -56,10 +70,15 @@ export interface TraceSummary {
     /** False if the recording touches more than is counted, and the two are what it touches at least. */
     readonly complete: boolean;
   };
+  /** What was allocated and freed. */
   readonly heap: {
+    /** Blocks allocated. */
     readonly mallocs: number;
+    /** Their bytes. */
     readonly mallocBytes: number;
+    /** Blocks freed. */
     readonly frees: number;
+    /** Their bytes. */
     readonly freeBytes: number;
   };
   /** The functions with most events, by the innermost frame of each event's pc; none without symbols. */

@@ -34,6 +34,7 @@ import { EventValidator } from './validate.js';
 export interface EventBatch {
   /** Number of the first in the recording, from 0. */
   readonly firstEvent: number;
+  /** How many. */
   readonly count: number;
   /** 8 little-endian 32-bit words an event, exactly count × 8 long. Valid until the next batch is asked for. */
   readonly words: Int32Array;
@@ -43,9 +44,11 @@ export interface EventBatch {
 const BATCH_EVENTS = 64 * 1024;
 const SYMBOL_CHUNK_BYTES = 256 * 1024;
 
+/** A recording that is open, read once from its beginning to its end. */
 export class TraceReader {
   /** What messages call the recording: its path, `standard input`, `stream` or `recording in memory`. */
   readonly name: string;
+  /** What its first 64 bytes say. */
   readonly header: TraceHeader;
   readonly #source: ByteSource;
   /** How far the one pass over the source has come. */

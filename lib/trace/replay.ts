@@ -20,7 +20,9 @@ import type { TraceReader } from './reader.js';
 import { type Progress, replayEvents } from './replay-events.js';
 import type { SymbolTable } from './symbols.js';
 
+/** How a recording is replayed. */
 export interface ReplayOptions {
+  /** As the variable GORACE. Default: as Go. */
   readonly gorace?: GoraceOptions;
   /** Called with each report as it is found. */
   readonly onReport?: (report: RaceReport) => void;
@@ -28,6 +30,7 @@ export interface ReplayOptions {
   readonly onProgress?: (events: number) => void;
 }
 
+/** What was found. */
 export interface ReplayResult {
   /** The recording's name. */
   readonly name: string;
@@ -35,11 +38,13 @@ export interface ReplayResult {
   readonly events: number;
   /** Goroutines started. */
   readonly goroutines: number;
+  /** The races, in the order in which they were found. */
   readonly reports: readonly RaceReport[];
   /** Every byte on which two unordered conflicting accesses overlap, before any suppression; ascending. */
   readonly racyAddresses: readonly number[];
   /** Time that the events took, without reading them. */
   readonly elapsedMs: number;
+  /** What the recording knows of its pcs. */
   readonly symbols: SymbolTable;
 }
 

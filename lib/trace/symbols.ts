@@ -20,6 +20,7 @@ export interface Frame {
   readonly function: string;
   /** Path as Go recorded it; `-` if unknown. */
   readonly file: string;
+  /** From 1; 0 if unknown. */
   readonly line: number;
   /** Bytes from the function's start to the pc: what Go's reports print as `+0x…`. */
   readonly offset: number;

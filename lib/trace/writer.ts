@@ -11,15 +11,21 @@ import { EVENT_BYTES, eventOffset, HEADER, HEADER_BYTES, MAGIC, type Op, VERSION
 
 /** The fields of an event; one that is left out is 0. Addresses, sizes and pcs are in bytes, whole, below 2^53. */
 export interface EventFields {
+  /** Who makes the call. */
   readonly goroutine?: number | undefined;
+  /** The address it is about. */
   readonly addr?: number | undefined;
+  /** What else it says: see {@link Op}. */
   readonly arg?: number | undefined;
+  /** The instruction. */
   readonly pc?: number | undefined;
+  /** 1 if a compare-and-swap succeeded. */
   readonly flags?: number | undefined;
   /** Access size: 1 for reads and writes, 4 or 8 for atomics. */
   readonly size?: number | undefined;
 }
 
+/** A recording that is being made, in memory. */
 export class TraceWriter {
   #bytes = new Uint8Array(HEADER_BYTES + 1024 * EVENT_BYTES);
   #view = new DataView(this.#bytes.buffer);

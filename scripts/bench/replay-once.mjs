@@ -1,51 +1,60 @@
 // One recording, replayed under one policy in this process, for scripts/bench.mjs. Prints one line of JSON.
 //
-//     node scripts/bench/replay-once.mjs POLICY FILE
+//     node scripts/bench/replay-once.mjs DIST POLICY FILE [cold]
 //
 // `cold` is the first replay of the process, from the file, as `lazyshadow replay` runs it: V8 compiles while it goes on.
 // `warm` is what events cost from then on, with the recording in memory as the native runtime has it: again and again until
-// enough events have gone by, the best of these. Either is CPU time of the process, with checking the
-// recording, with its symbols, and with what V8's other threads do.
+// enough events have gone by; the median of the second half of these. Either is CPU time of the process (that of V8's other
+// threads too) up to the last event, with the checking of every event and without the symbol text, which the native
+// runtime does not read. With `cold` only that is measured, in the memory of one batch however long the recording is.
 import { readFileSync } from 'node:fs';
-import { Shadow, TraceReader, replayTrace } from '../../dist/esm/index.js';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 
-/** Events that a warm figure rests on. */
-const WARM_EVENTS = 2_000_000;
-const LEAST_ROUNDS = 3;
+/** Events that a warm figure rests on, and bounds for the replays that this makes: V8 needs some to optimise. */
+const WARM_EVENTS = 3_000_000;
+const LEAST_ROUNDS = 6;
 const MOST_ROUNDS = 500;
 
-const [policy, file] = process.argv.slice(2);
+const [dist, policy, file, only] = process.argv.slice(2);
+const { Shadow, TraceReader, replayTrace } = await import(pathToFileURL(join(dist, 'esm/index.js')).href);
 
 async function replay(source) {
   const shadow = new Shadow({ policy });
   const reader = await TraceReader.open(source);
+  const { eventCount } = reader.header;
   const start = process.cpuUsage();
-  const { events } = await replayTrace(reader, shadow);
-  const { user, system } = process.cpuUsage(start);
-  const { committedBytes } = shadow.stats();
+  let taken = { user: 0, system: 0 };
+  await replayTrace(reader, shadow, {
+    onProgress: (events) => {
+      if (events === eventCount) taken = process.cpuUsage(start);
+    },
+  });
+  const { committedBytes, residentBytes } = shadow.stats();
   const peakRssBytes = peakRss();
   shadow.release();
   await reader.close();
-  return { events, committedBytes, peakRssBytes, nsPerEvent: ((user + system) * 1000) / events };
+  const nsPerEvent = ((taken.user + taken.system) * 1000) / eventCount;
+  return { events: eventCount, committedBytes, residentBytes, peakRssBytes, nsPerEvent };
 }
 
-/**
- * The most that was resident. Not from getrusage, which on Linux begins with what the parent had.
- */
+/** The most that was resident. Not from getrusage, which on Linux begins with what the parent had. */
 function peakRss() {
   if (process.platform !== 'linux') return process.resourceUsage().maxRSS * 1024;
   return Number(/VmHWM:\s*(\d+)/.exec(readFileSync('/proc/self/status', 'latin1'))[1]) * 1024;
 }
 
+const baseRssBytes = peakRss();
 const first = await replay(file);
-const bytes = readFileSync(file);
-let warm = Infinity;
-for (
-  let done = 0, round = 0;
-  round < MOST_ROUNDS && (round < LEAST_ROUNDS || done < WARM_EVENTS);
-  done += first.events, round++
-) {
-  warm = Math.min(warm, (await replay(bytes)).nsPerEvent);
-}
 const { nsPerEvent: cold, ...rest } = first;
-console.log(JSON.stringify({ ...rest, cold, warm }));
+const warm = only === 'cold' ? undefined : await settled(readFileSync(file));
+console.log(JSON.stringify({ ...rest, baseRssBytes, cold, warm }));
+
+/** What later replays settle at. */
+async function settled(bytes) {
+  const rounds = Math.min(MOST_ROUNDS, Math.max(LEAST_ROUNDS, Math.ceil(WARM_EVENTS / first.events)));
+  const times = [];
+  for (let round = 0; round < rounds; round++) times.push((await replay(bytes)).nsPerEvent);
+  const later = times.slice(rounds >> 1).sort((a, b) => a - b);
+  return later[later.length >> 1];
+}

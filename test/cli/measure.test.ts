@@ -1,21 +1,28 @@
 /**
  * `lazyshadow measure`, typed as a person would type it.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { Ajv } from 'ajv';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MeasureResult } from '../../lib/measure/measure.js';
 import { lazyshadow, lazyshadowUnder } from '../support/cli.js';
+import { linux, windows } from '../support/proc.js';
 import { shippedRecording } from '../support/recordings.js';
+import { wine } from '../support/sizes.js';
+import { unless } from '../support/skips.js';
 
-const linux = process.platform === 'linux';
 const root = fileURLToPath(new URL('../..', import.meta.url));
+/** Windows charges all of it at the start: of the built-in layouts, more than a machine has. */
+const hasEager = !windows;
+const unlessWine = unless(!wine, 'Wine takes seconds to look at each page of gigabytes, for every sample');
+const unlessWindows = unless(!windows, 'it finds processes by ps and pkill');
 let directory: string;
 
 beforeAll(() => {
@@ -86,7 +93,7 @@ const resultSchema = everything({
 } as { properties: object });
 const isResult = new Ajv({ strict: false }).compile(resultSchema);
 
-describe('with no arguments', () => {
+describe('with no arguments', unlessWine, () => {
   let result: MeasureResult;
   beforeAll(() => {
     result = measured([]);
@@ -104,13 +111,14 @@ describe('with no arguments', () => {
 
   it('replays the shipped recording under all four policies', () => {
     expect(result.policies.map(({ policy, ok }) => [policy, ok])).toEqual([
-      ['eager', true],
+      ['eager', hasEager],
       ['unreserved', true],
       ['lazy', true],
       ['touch', true],
     ]);
     // 13 arenas of 64 MiB, as the recording's manifest lists them.
-    for (const { final, samples } of result.policies) {
+    for (const { final, samples, ok } of result.policies) {
+      if (!ok) continue;
       expect(final.heapBytes).toBe(13 * 64 * 2 ** 20);
       expect(samples.length).toBeGreaterThanOrEqual(8);
       expect(samples.at(-1)).toEqual(final);
@@ -118,7 +126,7 @@ describe('with no arguments', () => {
     }
   });
 
-  it.runIf(linux)('counts under lazy and touch just what the system counts, at every sample', () => {
+  it('counts under lazy and touch just what the system counts, at every sample', () => {
     for (const { policy, samples } of result.policies) {
       if (policy !== 'lazy' && policy !== 'touch') continue;
       for (const at of samples) expect(at.osCommittedBytes).toBe(at.committedBytes);
@@ -139,7 +147,7 @@ describe('with no arguments', () => {
   });
 
   it('keeps the same resident whatever the policy', () => {
-    const resident = result.policies.map(({ final }) => final.residentBytes);
+    const resident = result.policies.flatMap(({ ok, final }) => (ok ? [final.residentBytes] : []));
     expect(Math.max(...resident) / Math.min(...resident)).toBeLessThan(1.01);
   });
 
@@ -152,23 +160,22 @@ describe('with no arguments', () => {
     expect(last.reservedBytes).toBe(last.committedBytes);
   });
 
-  it.runIf(linux)(
-    'shows what the process is charged: everything under lazy, what is used under touch',
-    () => {
-      const charge = (policy: string) => final(policy).processCommitBytes ?? 0;
-      const rest = charge('touch') - final('touch').committedBytes;
-      expect(charge('lazy') - final('lazy').committedBytes).toBeLessThan(rest * 2);
-      expect(charge('touch')).toBeLessThan(charge('lazy') / 4);
-    },
-  );
+  const hasCharge = unless(process.platform !== 'darwin', 'macOS has no commit charge');
+  it('shows what the process is charged: everything under lazy, what is used under touch', hasCharge, () => {
+    const charge = (policy: string) => final(policy).processCommitBytes ?? 0;
+    const rest = charge('touch') - final('touch').committedBytes;
+    expect(charge('lazy') - final('lazy').committedBytes).toBeLessThan(rest * 2);
+    expect(charge('touch')).toBeLessThan(charge('lazy') / 4);
+  });
 });
 
 describe('workloads', () => {
   it.each(['growth', 'growth-shrink', 'sparse', 'arenas'])('%s runs under every policy', (workload) => {
     const result = measured(['--workload', workload, '--heap', '64MiB']);
     expect(result).toMatchObject({ trace: null, workload });
-    for (const { ok, final } of result.policies) {
-      expect(ok).toBe(true);
+    for (const { policy, ok, final } of result.policies) {
+      expect(ok).toBe(policy !== 'eager' || hasEager);
+      if (!ok) continue;
       expect(final.heapBytes).toBe(workload === 'growth-shrink' ? 2 ** 25 : 2 ** 26);
       expect(final.residentBytes).toBeGreaterThan(0);
     }
@@ -183,7 +190,7 @@ describe('workloads', () => {
       expect(final.heapBytes).toBeLessThanOrEqual(heapSysBytes);
       expect(final.heapBytes).toBeGreaterThanOrEqual(heapSysBytes - heapReleasedBytes);
       expect(heapInuseBytes).toBeLessThanOrEqual(heapSysBytes - heapReleasedBytes);
-      if (linux) expect(final.osCommittedBytes).toBe(final.committedBytes);
+      expect(final.osCommittedBytes).toBe(final.committedBytes);
     }
     const [lazy, touch] = policies.map(({ final }) => final.goHeap);
     expect(touch).toEqual(lazy);
@@ -207,6 +214,7 @@ describe('workloads', () => {
 
   it.each(['go-unix-x4', 'go-unix-x2', 'go-windows-x4', 'go-windows-x2', 'node-x2'])(
     'runs with layout %s',
+    unlessWine,
     (layout) => {
       const result = measured([
         '--workload',
@@ -225,7 +233,7 @@ describe('workloads', () => {
 });
 
 describe('recordings', () => {
-  it('are taken plain, packed, and from standard input, to the same end', () => {
+  it('are taken plain, packed, and from standard input, to the same end', unlessWine, () => {
     const plain = join(directory, 'heapgrow.trc');
     writeFileSync(plain, gunzipSync(readFileSync(shippedRecording)));
     const packed = measured(['--trace', shippedRecording, '--policy', 'touch']);
@@ -262,13 +270,15 @@ describe('recordings', () => {
 });
 
 describe('the table', () => {
-  it('has a row for each policy, in human units, and no progress line when piped', () => {
+  it('has a row for each policy, in human units, and no progress line when piped', unlessWine, () => {
     const { code, stdout, stderr } = lazyshadow(['measure']);
     expect(code).toBe(0);
     expect(stderr).toBe('');
     expect(stdout).not.toContain('\u001b');
     for (const policy of ['eager', 'unreserved', 'lazy', 'touch'])
-      expect(stdout).toMatch(new RegExp(`^${policy} .*GiB`, 'm'));
+      expect(stdout).toMatch(
+        policy !== 'eager' || hasEager ? new RegExp(`^${policy} .*GiB`, 'm') : /^eager failed/m,
+      );
     expect(stdout).toMatch(/committed\/resident/);
   });
 
@@ -283,7 +293,8 @@ describe('the table', () => {
 });
 
 describe('refusals', () => {
-  it.runIf(linux)('a policy that the limits refuse is a row; the others still run', () => {
+  const hasLimit = unless(linux, 'only Linux has a limit on address space that refuses reservations');
+  it('a policy that the limits refuse is a row; the others still run', hasLimit, () => {
     // 400 GiB of address space: too little for the reservations of eager, lazy and touch, enough for unreserved.
     const args = ['measure', '--json', '--workload', 'growth', '--heap', '16M'];
     const { code, stdout } = lazyshadowUnder(`ulimit -v ${400 * 2 ** 20}`, args);
@@ -316,27 +327,30 @@ describe('refusals', () => {
   });
 });
 
-describe('a process killed in the middle', () => {
-  it('leaves its children to end by themselves', async () => {
-    const parent = spawn(
-      process.execPath,
-      [join(root, 'scripts/measure.mjs'), '--workload', 'growth', '--heap', '8GiB'],
-      {
-        stdio: 'ignore',
-        detached: true,
-      },
-    );
-    const children = () => {
-      const listed = execFileSync('ps', ['-eo', 'pid=,ppid=,args='], { encoding: 'utf8' }).split('\n');
-      return listed.filter((line) => line.includes('measure/child.js'));
-    };
-    const ours = () => children().filter((line) => line.trim().split(/\s+/)[1] === String(parent.pid));
-    await expect.poll(() => ours().length, { timeout: 20_000 }).toBe(1);
-    const child = ours()[0]?.trim().split(/\s+/)[0];
+describe('a process killed in the middle', unlessWindows, () => {
+  it('leaves its children to end by themselves, in the midst of their workload', async () => {
+    const args = [join(root, 'scripts/measure.mjs'), '--workload', 'growth', '--heap', '8GiB'];
+    const parent = spawn(process.execPath, args, { stdio: 'ignore', detached: true });
+    const children = () =>
+      execFileSync('ps', ['-eo', 'pid=,ppid=,args='], { encoding: 'utf8' })
+        .split('\n')
+        .filter((line) => line.includes('measure/child.js'))
+        .map((line) => line.trim().split(/\s+/).map(Number))
+        .filter(([, ppid]) => ppid === parent.pid);
+    await expect.poll(() => children().length, { timeout: 20_000 }).toBe(1);
+    const child = children()[0]?.[0] ?? 0;
+    const residentBytes = () =>
+      Number(spawnSync('ps', ['-o', 'rss=', '-p', String(child)], { encoding: 'utf8' }).stdout) * 1024;
+    await expect.poll(residentBytes, { timeout: 20_000, interval: 10 }).toBeGreaterThan(2 ** 29);
     parent.kill('SIGKILL');
-    await expect
-      .poll(() => children().some((line) => line.trim().startsWith(`${child} `)), { timeout: 20_000 })
-      .toBe(false);
+    // Its workload ends at 36 GiB; it must end long before.
+    let largest = 0;
+    for (let now = residentBytes(); now > 0; now = residentBytes()) {
+      largest = Math.max(largest, now);
+      if (largest > 2 ** 33) process.kill(child, 'SIGKILL');
+      await sleep(10);
+    }
+    expect(largest).toBeLessThan(2 ** 33);
   });
 
   it('a policy whose process is killed is a row that says so', async () => {

@@ -259,6 +259,15 @@ describe('a heap', () => {
     b.verify();
   });
 
+  it('that is reserved whole looks for room right above its hint before it goes anywhere', () => {
+    const hint = 0x00d0_0000_0000;
+    const obstacle = Reservation.reserve(2 ** 20, { address: hint + 2 ** 25, exact: true });
+    const heap = newHeap({ platform: 'win32', maxMemBytes: 2 ** 26, hint });
+    obstacle.release();
+    expect(heap.arenaStart).toBeGreaterThan(hint + 2 ** 26);
+    expect(heap.arenaStart).toBeLessThan(hint + 2 ** 28);
+  });
+
   it.each([
     { pageShift: 14 },
     { form: '16-bit' },
@@ -272,6 +281,8 @@ describe('a heap', () => {
     { hint: 65_536, maxMemBytes: 2 ** 20 }, // which Linux would give, but with no room below
     { window32: 1 },
     { dataSegment: { noptrdata: 8192, enoptrbss: 8192 } },
+    { dataSegment: null },
+    { dataSegment: 8192 },
   ])('refuses the options %j', (options) => {
     expect(codeOf(() => newHeap(options as HeapOptions))).toBe('ERR_INVALID_ARGUMENT');
   });

@@ -4,7 +4,7 @@ import { shadowHooks } from '../../lib/heap/shadow-hooks.js';
 import { HEAP_WORKLOAD_NAMES, heapSteps } from '../../lib/measure/heap-workloads.js';
 import { Shadow } from '../../lib/shadow/shadow.js';
 import { codeOf } from '../support/heap.js';
-import { HEAP_SIZE } from '../support/sizes.js';
+import { ARENA } from '../support/sizes.js';
 
 const HEAP_BYTES = 24 * 2 ** 20;
 
@@ -35,8 +35,13 @@ describe.each(HEAP_WORKLOAD_NAMES)('the workload %s', (name) => {
   });
 
   it('runs with its shadow mapped, and gives it back with the pages', () => {
-    const shadow = new Shadow({ ...HEAP_SIZE, policy: 'lazy' });
-    const heap = new Heap({ race: shadowHooks(shadow), releaseShadow: true, scavenger: false });
+    const shadow = new Shadow({ ...ARENA.shadow, policy: 'lazy' });
+    const heap = new Heap({
+      ...ARENA.heap,
+      race: shadowHooks(shadow),
+      releaseShadow: true,
+      scavenger: false,
+    });
     const access = (address: number, sizeBytes: number) => {
       if (!shadow.isMapped(address, sizeBytes)) throw new Error('no shadow');
     };

@@ -55,6 +55,11 @@ const SHADOW_METHODS: RangeMethod[] = (['mapShadow', 'unmapShadow', 'isMapped', 
     address: HEAP,
   }),
 );
+SHADOW_METHODS.push({
+  verb: 'blocks',
+  call: (address, sizeBytes) => shadow.blocks(address, sizeBytes, 2 ** 20),
+  address: HEAP,
+});
 
 describe.each([...RESERVATION_METHODS, ...SHADOW_METHODS])('$verb', ({ verb, call, address }) => {
   it.each(NOT_NUMBERS)('refuses %s as address', (_, value) => {
@@ -274,6 +279,7 @@ describe('after release', () => {
 
   it('every method of a Shadow is refused that asks the system, even when another takes its place', () => {
     const released = new Shadow({ heapBytes: 2 ** 28 });
+    const place = released.memToShadow(HEAP);
     released.release();
     released.release();
     const other = new Shadow({ heapBytes: 2 ** 28 });
@@ -282,8 +288,10 @@ describe('after release', () => {
       expectRefusal(() => released[verb](Number.NaN, PAGE), { code: 'ERR_RELEASED', verb });
     }
     expectRefusal(() => released.stats(), { code: 'ERR_RELEASED', verb: 'stats' });
+    expectRefusal(() => released.mappedRanges(), { code: 'ERR_RELEASED', verb: 'mappedRanges' });
+    expectRefusal(() => released.blocks(HEAP, 1, PAGE), { code: 'ERR_RELEASED', verb: 'blocks' });
     expect(other.stats().mappedBytes).toBe(0);
-    expect(released.memToShadow(HEAP)).toBe(other.memToShadow(HEAP)); // pure arithmetic
+    expect(released.memToShadow(HEAP)).toBe(place); // pure arithmetic
     other.release();
   });
 });

@@ -5,12 +5,14 @@
 import { describe, expect, it } from 'vitest';
 import { inChild } from '../support/child.js';
 import { linux } from '../support/proc.js';
+import { unless } from '../support/skips.js';
 
 const ENOMEM = 12;
 const MiB = 2 ** 20;
 const HEAP = 0xc0_0000_0000;
+const NO_LIMIT = 'only Linux has a limit that fails commits, or reservations, and nothing else';
 
-describe.runIf(linux)('Reservation.commit that the system refuses', () => {
+describe('Reservation.commit that the system refuses', unless(linux, NO_LIMIT), () => {
   it('takes back what it had committed of the other gaps', () => {
     const result = inChild(`
       const reservation = Reservation.reserve(256 * MiB);
@@ -48,7 +50,7 @@ describe.runIf(linux)('Reservation.commit that the system refuses', () => {
   });
 });
 
-describe.runIf(linux)('mapShadow that the system refuses', () => {
+describe('mapShadow that the system refuses', unless(linux, NO_LIMIT), () => {
   /** Maps 16 MiB with room for `room` bytes more: 64 MiB of shadow, then 8 MiB of metainfo. */
   const refused = (policy: string, room: number) =>
     inChild(`
@@ -94,7 +96,7 @@ describe.runIf(linux)('mapShadow that the system refuses', () => {
   });
 });
 
-describe.runIf(linux)('a touch that the system refuses', () => {
+describe('a touch that the system refuses', unless(linux, NO_LIMIT), () => {
   it('takes back the pages before it, and works once there is room', () => {
     const result = inChild(`
       const shadow = new Shadow({ policy: 'touch', heapBytes: 2 ** 30, touchBlockBytes: 16 * MiB });
@@ -122,7 +124,7 @@ describe.runIf(linux)('a touch that the system refuses', () => {
   });
 });
 
-describe.runIf(linux)('a limit on address space', () => {
+describe('a limit on address space', unless(linux, NO_LIMIT), () => {
   const refusals = (limitKiB: number, options: string) =>
     inChild(
       `report(['eager', 'lazy', 'touch'].map((policy) => refusal(() => new Shadow({ policy, ${options} }))));`,
@@ -148,7 +150,7 @@ describe.runIf(linux)('a limit on address space', () => {
   });
 });
 
-describe.runIf(linux)('when mappings run short', () => {
+describe('when mappings run short', unless(linux, 'only Linux counts mappings'), () => {
   it('touch merges islands instead of failing, says so, and stays exact', () => {
     const result = inChild(`
       const { maxMapCount } = systemMemory();

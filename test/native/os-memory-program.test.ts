@@ -2,10 +2,15 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { linux } from '../support/proc.js';
+import { emulated } from '../support/sizes.js';
+import { unless } from '../support/skips.js';
 
 const script = fileURLToPath(new URL('../../scripts/native-tests.mjs', import.meta.url));
 
-describe.runIf(process.platform === 'linux')('the memory contract in C++', () => {
+const byItself = unless(linux && !emulated, 'scripts/platforms runs it by itself');
+
+describe('the memory contract in C++', byItself, () => {
   it('holds on this machine, and with larger pages simulated', () => {
     const { status, stdout } = spawnSync(process.execPath, [script, '--require-all', 'host'], {
       encoding: 'utf8',

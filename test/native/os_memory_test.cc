@@ -109,9 +109,9 @@ class Mapped {
 };
 
 os::Usage usageOf(Range range, int line = __builtin_LINE()) {
-  os::Usage usage;
-  checkOk(os::query({range}, &usage), "query()", line);
-  return usage;
+  std::vector<os::Usage> usages;
+  checkOk(os::query({range}, &usages), "query()", line);
+  return os::total(usages);
 }
 
 std::optional<uintptr_t> firstIn(Range range, int line = __builtin_LINE()) {
@@ -228,14 +228,22 @@ void rangesAreAddedUp() {
   checkOk(os::commit(all.part(32 * kMiB, 4 * kMiB)), "commit()");
   fill(all.part(8 * kMiB, 4 * kMiB), 1);
   fill(all.part(32 * kMiB, kMiB), 1);
-  os::Usage usage;
-  checkOk(os::query({}, &usage), "query() of nothing");
-  checkEqual(usage.committed + usage.resident, 0, "nothing holds nothing");
+  std::vector<os::Usage> usages;
+  checkOk(os::query({}, &usages), "query() of nothing");
+  checkEqual(usages.size(), 0, "nothing holds nothing");
   // Two in one mapping, one that reaches over its end, one in none, and one over several.
   checkOk(os::query({all.part(9 * kMiB, kMiB), all.part(11 * kMiB, 2 * kMiB), all.part(23 * kMiB, 2 * kMiB),
                      all.part(26 * kMiB, kMiB), all.part(30 * kMiB, 10 * kMiB)},
-                    &usage),
+                    &usages),
           "query() of several ranges");
+  const size_t committed[] = {1, 2, 1, 0, 4};
+  const size_t resident[] = {1, 1, 0, 0, 1};
+  checkEqual(usages.size(), 5, "a usage for each range");
+  for (size_t i = 0; i < usages.size(); ++i) {
+    checkEqual(usages[i].committed, committed[i] * kMiB, "what is committed in one of several ranges");
+    checkEqual(usages[i].resident, resident[i] * kMiB, "what is resident in one of several ranges");
+  }
+  const os::Usage usage = os::total(usages);
   checkEqual(usage.committed, (1 + 2 + 1 + 0 + 4) * kMiB, "what is committed in several ranges");
   checkEqual(usage.resident, (1 + 1 + 0 + 0 + 1) * kMiB, "what is resident in several ranges");
 }

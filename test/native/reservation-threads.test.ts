@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { Reservation } from '../../lib/native/reservation.js';
 import { geometry } from '../../lib/native/system.js';
 import { Shadow } from '../../lib/shadow/shadow.js';
-import { linux, usageOf } from '../support/proc.js';
+import { isAnythingAt } from '../support/proc.js';
 import { expectRefusal } from '../support/refusals.js';
 
 const LIBRARY = fileURLToPath(new URL('../../dist/cjs/index.js', import.meta.url));
@@ -118,7 +118,7 @@ describe('another thread', () => {
     reservation.release();
   });
 
-  it.runIf(linux)('keeps the memory when this one releases it', async () => {
+  it('keeps the memory when this one releases it', async () => {
     const reservation = Reservation.reserve(16 * PAGE);
     const { address } = reservation;
     reservation.commit(address, PAGE);
@@ -127,8 +127,8 @@ describe('another thread', () => {
     await follower.tell('hold', 0, PAGE);
     reservation.release();
     expect(await follower.tell('held')).toBe(5);
-    expect(usageOf(address, 16 * PAGE).mappedBytes).toBe(16 * PAGE);
+    expect(isAnythingAt(address, 16 * PAGE)).toBe(true);
     await follower.worker.terminate();
-    expect(usageOf(address, 16 * PAGE).mappedBytes).toBe(0);
+    expect(isAnythingAt(address, 16 * PAGE)).toBe(false);
   });
 });

@@ -6,8 +6,10 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Reservation } from '../../lib/native/reservation.js';
 import { geometry } from '../../lib/native/system.js';
-import { linux, usageOf } from '../support/proc.js';
+import { isAnythingAt, linux, usageOf, windows } from '../support/proc.js';
 import { expectRefusal, refusalOf } from '../support/refusals.js';
+import { wine } from '../support/sizes.js';
+import { unless, unlessNoProc } from '../support/skips.js';
 
 const PAGE = geometry().pageSizeBytes;
 const UNIT = geometry().allocationGranularityBytes;
@@ -73,7 +75,8 @@ describe('reserve', () => {
     expect(first.stats().committedBytes).toBe(PAGE);
   });
 
-  it('is refused when there is no address space of that size', () => {
+  const refusable = unless(!wine, 'Wine keeps a byte for each page, and ends the process for lack of them');
+  it('is refused when there is no address space of that size', refusable, () => {
     const error = refusalOf(() => reserve(2 ** 46 + 2 ** 45));
     expect(error).toMatchObject({ code: 'ERR_OUT_OF_MEMORY', verb: 'reserve', sizeBytes: 2 ** 46 + 2 ** 45 });
     expect(error.osCode).toBeGreaterThan(0);
@@ -124,7 +127,7 @@ describe('commit and decommit', () => {
     expect(reservation.bytes(address + 2 * PAGE, PAGE).every((byte) => byte === 9)).toBe(true);
   });
 
-  it.runIf(linux)('charge and give the charge back, touched or not', () => {
+  it('charge and give the charge back, touched or not', unlessNoProc, () => {
     const size = 64 * 2 ** 20;
     const reservation = reserve(2 * size);
     const charged = () => usageOf(reservation.address, reservation.sizeBytes);
@@ -150,12 +153,14 @@ describe('commit and decommit', () => {
     view.fill(5);
     reservation.purge(address + 1, 3 * PAGE);
     expect([view[0], view[PAGE], view[3 * PAGE - 1], view[3 * PAGE]]).toEqual([5, 0, 0, 5]);
-    expect(reservation.stats()).toMatchObject({ committedBytes: 4 * PAGE, residentBytes: 2 * PAGE });
+    // Windows' way to zero memory and keep its charge is to write the zeros.
+    const residentBytes = (windows ? 4 : 2) * PAGE;
+    expect(reservation.stats()).toMatchObject({ committedBytes: 4 * PAGE, residentBytes });
     reservation.purge(address, 8 * PAGE); // over what is not committed too
     expect(view.every((byte) => byte === 0)).toBe(true);
   });
 
-  it.runIf(linux)('agree with a model and with the kernel after any sequence of calls', () => {
+  it('agree with a model and with the kernel after any sequence of calls', () => {
     const PAGES = 24;
     const step = fc.record({
       verb: fc.constantFrom('commit', 'commit', 'decommit', 'purge', 'write'),
@@ -194,14 +199,15 @@ describe('commit and decommit', () => {
           }
           const committedBytes = model.filter((page) => page !== undefined).length * PAGE;
           const stats = reservation.stats();
-          const kernel = usageOf(address, reservation.sizeBytes);
-          expect(stats).toEqual({
+          expect(stats).toMatchObject({
             reservedBytes: PAGES * PAGE,
             committedBytes,
             osCommittedBytes: committedBytes,
-            residentBytes: kernel.residentBytes,
           });
-          expect(kernel.chargedBytes).toBe(committedBytes);
+          if (linux) {
+            const { chargedBytes, residentBytes } = usageOf(address, reservation.sizeBytes);
+            expect([chargedBytes, residentBytes]).toEqual([committedBytes, stats.residentBytes]);
+          }
           expect(reservation.committedRanges().reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)).toBe(
             committedBytes,
           );
@@ -219,12 +225,12 @@ describe('commit and decommit', () => {
 });
 
 describe('release', () => {
-  it.runIf(linux)('gives the addresses back, once', () => {
+  it('gives the addresses back, once', () => {
     const reservation = reserve(64 * PAGE);
     reservation.commit(reservation.address, PAGE);
     reservation.release();
     expect(reservation.released).toBe(true);
-    expect(usageOf(reservation.address, reservation.sizeBytes).mappedBytes).toBe(0);
+    expect(isAnythingAt(reservation.address, reservation.sizeBytes)).toBe(false);
     reservation.release();
     expect(reservation.released).toBe(true);
   });

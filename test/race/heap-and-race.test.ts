@@ -2,7 +2,18 @@
  * The Go heap and the race runtime together, on real memory: objects at real addresses, cells in real shadow.
  */
 import { afterEach, describe, expect, it } from 'vitest';
-import { createRaceRuntime, Heap, POLICIES, type Policy, type RaceReport, Shadow } from '../../lib/index.js';
+import {
+  createRaceRuntime,
+  Heap,
+  POLICIES,
+  type Policy,
+  type RaceReport,
+  Shadow,
+  shadowHooks,
+} from '../../lib/index.js';
+import { windows } from '../support/proc.js';
+import { ARENA } from '../support/sizes.js';
+import { unless } from '../support/skips.js';
 
 const MAIN = 1;
 const DATA = { noptrdata: 0x58f000, enoptrbss: 0x5a0000 };
@@ -12,11 +23,11 @@ afterEach(() => {
 });
 
 function program(policy: Policy, options: { releaseShadow?: boolean } = {}) {
-  const shadow = new Shadow({ policy });
+  const shadow = new Shadow({ ...ARENA.shadow, policy });
   const reports: RaceReport[] = [];
   const race = createRaceRuntime({ shadow, onReport: (report) => reports.push(report) });
   race.raceinit(MAIN);
-  const heap = new Heap({ race, scavenger: false, dataSegment: DATA, ...options });
+  const heap = new Heap({ ...ARENA.heap, race, scavenger: false, dataSegment: DATA, ...options });
   held.push(heap, shadow);
   return { shadow, race, heap, reports };
 }
@@ -68,7 +79,10 @@ describe.each(POLICIES)('a heap under the detector, policy %s', (policy) => {
     heap.free(block);
     expect(heap.scavenge()).toBeGreaterThanOrEqual(2 ** 20);
     expect(shadow.isMapped(block)).toBe(false);
-    expect(shadow.stats().residentBytes).toBeLessThan(resident - 3 * 2 ** 20);
+    // Windows has no way to take pages whose charge stays, which these two policies' does: they are zeros, and resident.
+    const stays = windows && (policy === 'eager' || policy === 'unreserved');
+    if (!stays) expect(shadow.stats().residentBytes).toBeLessThan(resident - 3 * 2 ** 20);
+    else expect(shadow.stats().residentBytes).toBeLessThanOrEqual(resident);
     race.racewrite(MAIN, block, 0x2000); // nobody's memory now: ignored, as accesses to stacks are
     const again = heap.malloc(2 ** 20);
     expect(Math.abs(again - block)).toBeLessThan(2 ** 20); // of the same pages
@@ -78,10 +92,13 @@ describe.each(POLICIES)('a heap under the detector, policy %s', (policy) => {
   });
 });
 
-it('memory whose shadow cannot be had is not handed out, and comes when it can', () => {
-  const { heap, shadow } = program('lazy');
-  // The layout's heap ends 128 GiB above 0xc0 0000 0000; the arena begins 8 GiB above it.
-  expect(() => heap.malloc(2 ** 37)).toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_MEMORY' }));
+const oneHint = unless(!windows, 'V8 may lie in the way of an arena that is larger than its shadow');
+
+it('memory whose shadow cannot be had is not handed out, and comes when it can', oneHint, () => {
+  const shadow = new Shadow({ policy: 'lazy', heapBytes: 2 ** 28 });
+  const heap = new Heap({ race: shadowHooks(shadow), scavenger: false, maxMemBytes: 2 ** 30 });
+  held.push(heap, shadow);
+  expect(() => heap.malloc(2 ** 29)).toThrow(expect.objectContaining({ code: 'ERR_OUT_OF_RANGE' }));
   heap.verify();
   const block = heap.malloc(2 ** 16);
   expect(shadow.isMapped(block, 2 ** 16)).toBe(true);

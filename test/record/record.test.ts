@@ -22,8 +22,9 @@ import { EVENT_WORDS, Op } from '../../lib/trace/format.js';
 import { TraceReader } from '../../lib/trace/reader.js';
 import { replayTrace } from '../../lib/trace/replay.js';
 import { lazyshadow, type Outcome } from '../support/cli.js';
-import { goEnvironment, goProgram, hasGo, reportsIn, unlessGo } from '../support/go.js';
+import { goEnvironment, goProgram, hasGo, reportsIn } from '../support/go.js';
 import { readAll } from '../support/traces.js';
+import { skipNow, unless } from '../support/skips.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/esm/cli/main.js', import.meta.url));
 const RECORDER = fileURLToPath(new URL('../../native/recorder', import.meta.url));
@@ -54,7 +55,7 @@ async function opsOf(path: string): Promise<number[]> {
   return Array.from({ length: words.length / EVENT_WORDS }, (_, i) => (words[i * EVENT_WORDS] ?? 0) & 0xff);
 }
 
-describe.skipIf(!hasGo)(`recording Go programs${unlessGo}`, () => {
+describe('recording Go programs', unless(hasGo, 'there is no Go for Linux amd64'), () => {
   beforeAll(() => {
     directory = mkdtempSync(join(tmpdir(), 'lazyshadow-record-'));
     env = goEnvironment(file('cache'));
@@ -195,7 +196,7 @@ describe.skipIf(!hasGo)(`recording Go programs${unlessGo}`, () => {
   it('keeps what it has when the disk is full', async (context) => {
     mkdirSync(file('small'));
     const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'none', file('small')]);
-    if (mounted.status !== 0) return context.skip('a small disk cannot be mounted here');
+    if (mounted.status !== 0) skipNow(context, 'a small disk cannot be mounted here');
     try {
       const { code, stdout, stderr } = run(['record', '-o', 'small/x.trc', '--', './clean']);
       expect(stdout).toMatch(/^16000 /);

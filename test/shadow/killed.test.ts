@@ -18,7 +18,7 @@ const MAPS = `
 `;
 
 describe('a process killed in the middle of mapping', () => {
-  it.runIf(linux)('leaves no file, no shared memory, and no charge', async () => {
+  it('leaves no file, no shared memory, and no charge', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'lazyshadow-killed-'));
     const shared = () => (existsSync('/dev/shm') ? readdirSync('/dev/shm').sort() : []);
     const before = shared();
@@ -34,7 +34,7 @@ describe('a process killed in the middle of mapping', () => {
     expect(await closed).toBe('SIGKILL');
     expect(readdirSync(directory)).toEqual([]);
     expect(shared()).toEqual(before);
-    expect(existsSync(`/proc/${child.pid}/smaps`)).toBe(false);
+    if (linux) expect(existsSync(`/proc/${child.pid}/smaps`)).toBe(false);
     rmSync(directory, { recursive: true });
   });
 });

@@ -16,6 +16,7 @@ import {
 } from '../../lib/shadow/layouts.js';
 import { Shadow } from '../../lib/shadow/shadow.js';
 import { expectRefusal, refusalOf } from '../support/refusals.js';
+import { geometry } from '../../lib/native/system.js';
 
 /** Both ends of a range, every power of two from them, and points at random that are the same every time. */
 function samplesOf({ start, end }: AddressSpan): number[] {
@@ -56,7 +57,9 @@ describe.each(layouts)('$name', ({ name, layout }) => {
     }
   });
 
-  it.runIf(name.startsWith('go-unix'))('is what Go writes with OR', () => {
+  // Go's Windows tables add, and the others are not Go's.
+  const layoutsWithOr = name.startsWith('go-unix') ? [layout] : [];
+  it.each(layoutsWithOr)('is what Go writes with OR', () => {
     for (const range of layout.application) {
       for (const address of samplesOf(range)) {
         const granule = BigInt(address) & ~7n;
@@ -215,7 +218,7 @@ describe('a layout of one’s own', () => {
     ],
     [
       'has shadow beyond all addresses',
-      { ...good, shadow: { base: 2 ** 47 - 2 ** 33, multiplier: 8 } },
+      { ...good, shadow: { base: Math.floor(geometry().addressEnd / 2 ** 33) * 2 ** 33, multiplier: 8 } },
       /beyond/,
     ],
     [

@@ -36,12 +36,11 @@ const PRELUDE = `
 
 /** Runs a script, after shell commands that set limits if there are any; what it reported. Fails unless it ends well. */
 export function inChild(script: string, options: SpawnSyncOptions & { limits?: string } = {}): unknown {
-  const { limits = 'true', ...rest } = options;
-  const outcome = spawnSync(
-    'bash',
-    ['-c', `${limits} && exec "$@"`, '-', process.execPath, '-e', PRELUDE + script],
-    { ...rest, encoding: 'utf8' },
-  );
+  const { limits, ...rest } = options;
+  const node = [process.execPath, '-e', PRELUDE + script];
+  const [program = '', ...args] =
+    limits === undefined ? node : ['bash', '-c', `${limits} && exec "$@"`, '-', ...node];
+  const outcome = spawnSync(program, args, { ...rest, encoding: 'utf8' });
   if (outcome.status !== 0 || outcome.signal !== null) {
     throw new Error(`the script ended with ${outcome.status ?? outcome.signal}: ${outcome.stderr}`);
   }

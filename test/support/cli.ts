@@ -4,7 +4,7 @@
 import { type SpawnSyncOptions, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-const MAIN = fileURLToPath(new URL('../../dist/esm/cli/main.js', import.meta.url));
+export const MAIN = fileURLToPath(new URL('../../dist/esm/cli/main.js', import.meta.url));
 
 export interface Outcome {
   readonly code: number | null;

@@ -7,9 +7,6 @@ import { fileURLToPath } from 'node:url';
 export const hasGo =
   process.platform === 'linux' && process.arch === 'x64' && spawnSync('go', ['version']).status === 0;
 
-/** Added to a title, so that a report says why tests were skipped. */
-export const unlessGo = hasGo ? '' : ' (skipped: there is no Go for Linux amd64)';
-
 /** The source of a program. */
 export function goProgram(name: string): string {
   return fileURLToPath(new URL(`../data/go/${name}/main.go`, import.meta.url));

@@ -1,7 +1,8 @@
 /**
  * What Linux says of a process, read independently of the addon: tests compare the two.
  */
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { firstMapping } from '../../lib/native/system.js';
 
 export const linux = process.platform === 'linux';
 export const windows = process.platform === 'win32';
@@ -51,6 +52,11 @@ export function status(field: string, pid: number | 'self' = 'self'): number {
   return Number(line?.[1]) * 1024;
 }
 
+/** Whether anything is mapped in a range: what /proc says where it is, else what the addon does. */
+export function isAnythingAt(start: number, sizeBytes: number): boolean {
+  return linux ? usageOf(start, sizeBytes).mappedBytes > 0 : firstMapping(start, sizeBytes) !== null;
+}
+
 /** What the kernel says of [start, start + sizeBytes), where whole mappings begin and end. */
 export interface RangeUsage {
   /** Writable, readable or neither: the bytes that something is mapped at. */
@@ -72,4 +78,18 @@ export function usageOf(start: number, sizeBytes: number, from: readonly Mapping
     if (mapping.flags.includes('ac')) usage.chargedBytes += bytes;
   }
   return usage;
+}
+
+/** Pages of [start, start + sizeBytes) that are in memory, from /proc/self/pagemap: eight bytes a page, bit 63. */
+export function residentPagesIn(start: number, sizeBytes: number, pageBytes = 4096): number {
+  const entries = Buffer.alloc((sizeBytes / pageBytes) * 8);
+  const file = openSync('/proc/self/pagemap', 'r');
+  try {
+    readSync(file, entries, 0, entries.length, (start / pageBytes) * 8);
+  } finally {
+    closeSync(file);
+  }
+  let pages = 0;
+  for (let at = 7; at < entries.length; at += 8) if (((entries[at] ?? 0) & 0x80) !== 0) pages++;
+  return pages;
 }

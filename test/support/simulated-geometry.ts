@@ -3,9 +3,12 @@
  * geometry_simulation.h reads the variables when the addon is first asked for them.
  */
 
-/** @returns false where it cannot be done: on Windows the addon does not see what Node adds to the environment */
-export function simulate({ pageSizeBytes, granularityBytes }: Record<string, number>): boolean {
+export interface SimulatedGeometry {
+  readonly pageSizeBytes: number;
+  readonly granularityBytes: number;
+}
+
+export function simulate({ pageSizeBytes, granularityBytes }: SimulatedGeometry): void {
   process.env['LAZYSHADOW_TEST_PAGE_SIZE'] = String(pageSizeBytes);
   process.env['LAZYSHADOW_TEST_GRANULARITY'] = String(granularityBytes);
-  return process.platform !== 'win32';
 }

@@ -4,8 +4,9 @@
 
 import type { Command } from 'commander';
 import { diagnose, type Finding } from '../../measure/diagnosis.js';
-import { humanBytes } from '../options.js';
+import { humanBytes } from '../../report/bytes.js';
 import { plainTable } from '../table.js';
+import { type Colours, coloursFor } from '../terminal.js';
 
 /** Adds the command to the program. */
 export function registerDoctor(program: Command): void {
@@ -16,7 +17,9 @@ export function registerDoctor(program: Command): void {
     .addHelpText('after', '\nExample:\n  lazyshadow doctor\n')
     .action((flags: { json?: boolean }) => {
       const findings = diagnose();
-      process.stdout.write(flags.json ? `${JSON.stringify(findings)}\n` : formatFindings(findings));
+      process.stdout.write(
+        flags.json ? `${JSON.stringify(findings)}\n` : formatFindings(findings, coloursFor(process.stdout)),
+      );
     });
 }
 
@@ -26,9 +29,11 @@ function shown({ value, unit }: Finding): string {
 }
 
 /** The findings as text for a terminal, with a newline at the end. */
-export function formatFindings(findings: readonly Finding[]): string {
+export function formatFindings(findings: readonly Finding[], colours: Colours): string {
   const rows = findings.map((finding) => [finding.name, shown(finding)]);
-  const advice = findings.flatMap(({ name, advice }) => (advice === null ? [] : [`- ${name}: ${advice}`]));
+  const advice = findings.flatMap(({ name, advice }) =>
+    advice === null ? [] : [`- ${colours.yellow(name)}: ${advice}`],
+  );
   const closing = advice.length > 0 ? ['Advice:', ...advice] : ['Nothing will get in the way.'];
   return `${[plainTable(['what', 'here'], rows, 'left'), '', ...closing].join('\n')}\n`;
 }

@@ -16,6 +16,7 @@ export function registerInspect(program: Command): void {
     .description('say what a recording holds: calls, goroutines, mapped ranges, bytes touched, top functions')
     .argument('<file>', 'a recording (.trc, or packed with gzip), or - for standard input')
     .option('--json', 'print one JSON object')
+    .addHelpText('after', '\nExample:\n  lazyshadow inspect x.trc.gz\n')
     .action(async (file: string, options: { json?: boolean }) => {
       const summary = await readSummary(file);
       process.stdout.write(options.json === true ? `${printableJson(summary)}\n` : formatSummary(summary));

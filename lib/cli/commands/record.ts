@@ -7,7 +7,9 @@ import { finishRecording } from '../../trace/record/finish.js';
 import { cleanOverlays } from '../../trace/record/overlay.js';
 import { buildRecorded, recordProgram, type RecordResult } from '../../trace/record/record.js';
 import { type Ending, shellCode } from '../../trace/record/run.js';
-import { humanBytes, parseCount, parseSize } from '../options.js';
+import { humanBytes } from '../../report/bytes.js';
+import { parseCount, parseSize } from '../options.js';
+import { say } from '../terminal.js';
 
 interface Flags {
   readonly output?: string;
@@ -80,8 +82,4 @@ export function tellRecordings({ ending, recordings }: RecordResult): void {
 
 function describeEnding({ exitCode, signal }: Ending): string {
   return signal === null ? `exit code ${exitCode}` : `signal ${signal}`;
-}
-
-function say(text: string): void {
-  process.stderr.write(`lazyshadow: ${text}\n`);
 }

@@ -1,9 +1,7 @@
 /**
  * `lazyshadow replay FILE...`: runs recordings through the race detector and says which races they have.
  */
-import { closeSync, openSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SingleBar } from 'cli-progress';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { LazyShadowError } from '../../native/errors.js';
 import { printable, printableJson } from '../../native/printable.js';
@@ -17,6 +15,8 @@ import { DEFAULT_POLICY, POLICIES, type Policy } from '../../shadow/policies.js'
 import { Shadow } from '../../shadow/shadow.js';
 import { TraceReader } from '../../trace/reader.js';
 import { type ReplayResult, replayTrace } from '../../trace/replay.js';
+import { fileOutput, type Output } from '../output.js';
+import { coloursFor, progressBar, say } from '../terminal.js';
 
 /** Exit code of a recording that could not be replayed. */
 const EXIT_BAD_INPUT = 2;
@@ -60,6 +60,11 @@ export function registerReplay(program: Command): void {
     .option('--json', 'short for --format json: one object a line for each recording')
     .option('--output <file>', 'write the reports there')
     .option('--locations', 'say in text reports which object each race is in, which Go does not')
+    .addHelpText(
+      'after',
+      '\nExit code 66 if races were found, as with Go, or what exitcode in --gorace says; 2 if a recording cannot be read.' +
+        '\n\nExample:\n  lazyshadow replay --locations x.trc.gz\n',
+    )
     .action(async (files: string[], flags: ReplayFlags) => {
       process.exitCode = await replayFiles(files, flags, program.version() ?? '');
     });
@@ -93,7 +98,7 @@ async function replayFiles(files: readonly string[], flags: ReplayFlags, version
         }
       } catch (error) {
         if (!(error instanceof LazyShadowError)) throw error;
-        process.stderr.write(`lazyshadow: ${error.message} [${error.code}]\n`);
+        say(`${coloursFor(process.stderr).red(error.message)} [${error.code}]`);
         failed = true;
       }
     }
@@ -121,7 +126,7 @@ async function replayFile(
   flags: ReplayFlags,
 ): Promise<{ result: ReplayResult; shadow: MemoryAtEnd }> {
   const reader = await TraceReader.open(file);
-  const bar = progressBar(printable(reader.name), reader.header.eventCount);
+  const bar = progressBar(printable(reader.name));
   try {
     const shadow = new Shadow({ policy: flags.policy, layout: flags.layout });
     try {
@@ -130,7 +135,8 @@ async function replayFile(
         gorace: flags.gorace,
         onProgress: (events) => {
           const seconds = (performance.now() - start) / 1000;
-          bar?.update(events, { rate: `${(events / seconds / 1e6).toFixed(1)} M events/s` });
+          const { eventCount } = reader.header;
+          bar.update(events / eventCount, `${(events / seconds / 1e6).toFixed(1)} M events/s`);
         },
       });
       const { reservedBytes, committedBytes, osCommittedBytes, residentBytes } = shadow.stats();
@@ -145,7 +151,7 @@ async function replayFile(
       shadow.release();
     }
   } finally {
-    bar?.stop();
+    bar.stop();
     await reader.close();
   }
 }
@@ -180,11 +186,6 @@ function goraceOf(text: string): Gorace {
   }
 }
 
-interface Output {
-  write(text: string): void;
-  close(): void;
-}
-
 /** Where reports go: --output, or GORACE's log_path if it was given, or standard output. */
 function openOutput({ output, gorace }: ReplayFlags): Output {
   if (output !== undefined) return fileOutput(output);
@@ -193,18 +194,4 @@ function openOutput({ output, gorace }: ReplayFlags): Output {
   }
   if (gorace.logPath === 'stderr') return { write: (text) => process.stderr.write(text), close: () => {} };
   return fileOutput(`${gorace.logPath}.${process.pid}`);
-}
-
-function fileOutput(path: string): Output {
-  const file = openSync(path, 'w');
-  return { write: (text) => writeSync(file, text), close: () => closeSync(file) };
-}
-
-/** A bar on standard error, if that is a terminal. */
-function progressBar(name: string, events: number): SingleBar | undefined {
-  if (process.stderr.isTTY !== true) return undefined;
-  const format = `${name} {bar} {percentage} % | {value}/{total} events | {rate}`;
-  const bar = new SingleBar({ format, stream: process.stderr, clearOnComplete: true, hideCursor: true });
-  bar.start(events, 0, { rate: '' });
-  return bar;
 }

@@ -1,7 +1,6 @@
 /**
  * `lazyshadow run-go -- go run ./cmd/x`: records a program, replays the recording, and reports its races.
  */
-import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
@@ -11,6 +10,7 @@ import { Shadow } from '../../shadow/shadow.js';
 import { TraceReader } from '../../trace/reader.js';
 import { recordProgram } from '../../trace/record/record.js';
 import { shellCode } from '../../trace/record/run.js';
+import { withDirectory } from '../../trace/record/temporary.js';
 import { replayTrace } from '../../trace/replay.js';
 import { tellRecordings } from './record.js';
 
@@ -39,16 +39,13 @@ export function registerRunGo(program: Command): void {
 async function runGo(command: readonly string[], flags: Flags): Promise<number> {
   // A mistake in it is told before a long run, not after.
   const gorace = parseGorace(process.env['GORACE'] ?? '');
-  const directory = mkdtempSync(join(tmpdir(), 'lazyshadow-'));
-  try {
+  return withDirectory(tmpdir(), async (directory) => {
     const output = flags.output ?? join(directory, 'program.trc');
     const result = await recordProgram({ command, output });
     if (flags.output !== undefined) tellRecordings(result);
     for (const { path } of result.recordings) await reportRaces(path, gorace);
     return shellCode(result.ending);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+  });
 }
 
 async function reportRaces(path: string, gorace: GoraceOptions): Promise<void> {

@@ -8,7 +8,7 @@
  * stands Go's own -exec: under `go run` it hands us the program, so that the program's signals and its exit code
  * are ours; under `go test` it sets the variable for each test program.
  */
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { copyFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, parse, resolve } from 'node:path';
@@ -16,6 +16,7 @@ import { LazyShadowError } from '../../native/errors.js';
 import { finishRecording, packRecording, partOf } from './finish.js';
 import { ensureOverlay } from './overlay.js';
 import { type Ending, runProgram } from './run.js';
+import { withDirectory } from './temporary.js';
 import { findToolchain, isGo, type Toolchain } from './toolchain.js';
 
 export interface RecordOptions {
@@ -271,13 +272,4 @@ function quoted(text: string): string {
 /** A path stays one; a bare name is looked for in PATH, as a shell does. */
 function resolveCommand(command: string): string {
   return command.includes('/') ? resolve(command) : command;
-}
-
-async function withDirectory<T>(parent: string, use: (directory: string) => Promise<T>): Promise<T> {
-  const directory = mkdtempSync(join(parent, '.lazyshadow-'));
-  try {
-    return await use(directory);
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
 }

@@ -1,0 +1,74 @@
+/**
+ * A headless Chromium, which opens pages as a person's browser would and keeps what it has to complain about. CI installs
+ * it; on a machine without it tests that need it are skipped, in CI they fail.
+ */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type BrowserContext, chromium, type Page } from 'playwright-core';
+
+const EXECUTABLE = '/usr/bin/chromium';
+
+/** Whether there is a browser, or has to be. */
+export const hasBrowser = existsSync(EXECUTABLE) || process.env['CI'] === 'true';
+
+/** Added to a title, so that a report says why tests were skipped. */
+export const unlessBrowser = hasBrowser ? '' : ` (skipped: there is no ${EXECUTABLE})`;
+
+/** How a page is looked at. */
+export interface View {
+  readonly width: number;
+  readonly colorScheme: 'light' | 'dark';
+}
+
+/** A page that is open, and every error and warning that it gave, every request that it made beyond itself. */
+export interface OpenPage {
+  readonly page: Page;
+  readonly complaints: readonly string[];
+  readonly requests: readonly string[];
+}
+
+/** Opens a file, lets it be looked at, and closes the browser. */
+export async function withPage<T>(
+  file: string,
+  { width, colorScheme }: View,
+  use: (open: OpenPage) => Promise<T>,
+): Promise<T> {
+  const profile = mkdtempSync(join(tmpdir(), 'lazyshadow-browser-'));
+  let context: BrowserContext | undefined;
+  try {
+    context = await chromium.launchPersistentContext(profile, {
+      executablePath: EXECUTABLE,
+      args: [
+        '--headless',
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-quic',
+        '--no-first-run',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+      ],
+      viewport: { width, height: 900 },
+      colorScheme,
+    });
+    const page = await context.newPage();
+    const complaints: string[] = [];
+    const requests: string[] = [];
+    page.on('console', (message) => complaints.push(`${message.type()}: ${message.text()}`));
+    page.on('pageerror', (error) => complaints.push(error.message));
+    page.on('request', (request) => requests.push(request.url()));
+    const url = `file://${file}`;
+    await page.goto(url);
+    return await use({
+      page,
+      complaints,
+      get requests() {
+        return requests.filter((request) => request !== url);
+      },
+    });
+  } finally {
+    await context?.close();
+    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
