@@ -1,12 +1,13 @@
 // How many race-detected programs run at once on a machine that promises no more memory than it has: the reason why
 // shadow is mapped lazily. Processes under each policy, each with a Go-style heap and its shadow, until one is refused.
 //
-//     node scripts/many-programs.mjs [--program heap|replay] [--heap MIB] [--limit MIB] [--most N] [--policy LIST] [--json]
+//     node scripts/many-programs.mjs [--program heap|replay] [--heap MIB] [--limit MIB] [--most N] [--policy LIST]
+//                                    [--apart] [--json]
 //
 // heap: allocates blocks of 128 KiB up to --heap (1024), and writes the ends of each, as data/heapgrow.trc.gz tells of.
 // replay: replays that recording, so that its heap of 832 MiB has its shadow, and no memory of its own.
 // --limit: what all programs together may commit: 12 GiB. With root on Linux that is vm.overcommit_memory=2 for the while;
-// without, each program gets its part of it (`ulimit -d`, for --most programs), and the table says so.
+// without, and with --apart, each of --most programs gets its part of it (`ulimit -d`), and the table says so.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -23,6 +24,7 @@ const { values } = parseArgs({
     limit: { type: 'string', default: '12288' },
     most: { type: 'string', default: '12' },
     policy: { type: 'string', default: POLICIES.join(',') },
+    apart: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 });
@@ -35,7 +37,7 @@ if (!(heapMiB > 0 && limitMiB > 0 && most > 0) || policies.some((policy) => !POL
   process.exit(2);
 }
 
-const together = process.platform === 'linux' && canTurnOvercommitOff();
+const together = !values.apart && canTurnOvercommitOff();
 const child = fileURLToPath(new URL('many-programs/child.mjs', import.meta.url));
 
 /** Starts a program; resolves once it has all its memory, or was refused. */
@@ -43,13 +45,19 @@ async function start(policy) {
   const program = [process.execPath, child, values.program, policy, String(heapMiB)];
   const limit = `ulimit -d ${Math.floor((limitMiB * 1024) / most)} && exec "$@"`;
   const [command, ...args] = together ? program : ['bash', '-c', limit, '-', ...program];
-  const running = spawn(command, args, { stdio: ['pipe', 'pipe', 'ignore'] });
+  const running = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+  const said = [];
+  running.stderr.on('data', (text) => said.push(text));
   const ended = once(running, 'close');
   const answer = await Promise.race([once(running.stdout, 'data'), ended]);
   if (Buffer.isBuffer(answer[0])) return { running, ended, ...JSON.parse(answer[0].toString()) };
-  // Where no memory is left it may be V8 itself that needs some first, and V8 ends the process.
+  // Where no memory is left it may be Node itself that needs some first, and V8 or the linker ends the process.
   const [code, signal] = answer;
-  return { running, ended, error: `${signal ?? `exit ${code}`} (V8 out of memory)` };
+  const last = said.join('');
+  if (!/out of memory|cannot allocate|allocation failed/i.test(last)) {
+    throw new Error(`a program under ${policy} ended with ${signal ?? code}:\n${last}`);
+  }
+  return { running, ended, error: `${signal ?? `exit ${code}`} (no memory for Node itself)` };
 }
 
 /** Programs under a policy, one after the other until one is refused; all that ran keep running till then. */

@@ -13,46 +13,53 @@ import { fileURLToPath } from 'node:url';
 const SETTINGS = '/proc/sys/vm/overcommit_';
 const CANNOT = 3;
 
-const read = (name) => Number(readFileSync(SETTINGS + name, 'utf8'));
-const write = (name, value) => writeFileSync(SETTINGS + name, `${value}\n`);
+/**
+ * Has the setting for the while, one at a time on this machine, and sets it back at the end of its standard input: when
+ * we close it, and when we are no more. Of ratio and kbytes one is in force; to write one clears the other.
+ */
+const KEEPER = `
+exec 9<${SETTINGS}memory
+if command -v flock >/dev/null; then flock 9; fi
+trap '' INT TERM HUP
+memory=$(cat ${SETTINGS}memory) kbytes=$(cat ${SETTINGS}kbytes) limit=kbytes
+if [ "$kbytes" = 0 ]; then limit=ratio kbytes=$(cat ${SETTINGS}ratio); fi
+echo ready
+cat >/dev/null
+echo "$memory" >${SETTINGS}memory
+echo "$kbytes" >${SETTINGS}$limit
+`;
 
 /** Whether the setting may be changed here. */
 export function canTurnOvercommitOff() {
   try {
     accessSync(`${SETTINGS}memory`, constants.W_OK);
-    write('memory', read('memory')); // a container may show the file and refuse the write
     return true;
   } catch {
     return false;
   }
 }
 
+/** Allows so many bytes more to be committed than now, and no more. */
+function turnOvercommitOff(roomBytes) {
+  const meminfo = readFileSync('/proc/meminfo', 'utf8');
+  const kib = (name) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(meminfo)?.[1]);
+  // The limit is kbytes plus swap, less what is kept for root and for the program that asks (8 and 128 MiB at most).
+  const limit = Math.ceil(roomBytes / 1024) + kib('Committed_AS') - kib('SwapTotal') + 136 * 1024;
+  writeFileSync(`${SETTINGS}kbytes`, `${limit}\n`);
+  writeFileSync(`${SETTINGS}memory`, '2\n');
+}
+
 /** Runs an action, which may be asynchronous, while that many bytes more can be committed on this machine. */
 export async function withoutOvercommit(roomBytes, action) {
-  const before = { memory: read('memory'), ratio: read('ratio'), kbytes: read('kbytes') };
-  // Of ratio and kbytes one is in force, and writing one clears the other.
-  const limit = before.kbytes > 0 ? ['kbytes', before.kbytes] : ['ratio', before.ratio];
-  const restore = () => {
-    write('memory', before.memory);
-    write(...limit);
-  };
-  // Outlives this process if that is killed: it waits for the end of a pipe that nobody else holds.
-  const script = `trap '' INT TERM HUP; cat; echo ${before.memory} >${SETTINGS}memory; echo ${limit[1]} >${SETTINGS}${limit[0]}`;
-  const guard = spawn('sh', ['-c', script], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
-  guard.unref();
+  const keeper = spawn('sh', ['-c', KEEPER], { detached: true, stdio: ['pipe', 'pipe', 'ignore'] });
+  const ended = once(keeper, 'close');
   try {
-    const meminfo = readFileSync('/proc/meminfo', 'utf8');
-    const kib = (name) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(meminfo)?.[1]);
-    // The limit is kbytes plus swap, less what is kept for root and for the program that asks (8 and 128 MiB at most).
-    write('kbytes', Math.ceil(roomBytes / 1024) + kib('Committed_AS') - kib('SwapTotal') + 136 * 1024);
-    write('memory', 2);
+    await once(keeper.stdout, 'data');
+    turnOvercommitOff(roomBytes);
     return await action();
   } finally {
-    restore();
-    const ended = once(guard, 'close');
-    guard.ref();
-    guard.stdin.end();
-    await ended; // or it would restore again in the middle of what comes next
+    keeper.stdin.end();
+    await ended;
   }
 }
 
