@@ -101,12 +101,18 @@ inline Usage total(const std::vector<Usage>& usages) {
 /// that mappings are left for the rest of the program. No limit where pieces cost no mapping.
 size_t islandLimit();
 
+/// How many mappings more the system gives this process; no limit where it does not count them. Reads the
+/// process's map, so it costs milliseconds. Allocates.
+size_t mappingsLeft();
+
 /// The lowest address in the range at which anything is mapped, if there is one. Allocates.
 Status firstMapping(Range range, std::optional<uintptr_t>* address);
 
 /// What a failure means to a caller.
 enum class Failure { OutOfMemory, AddressTaken, Other };
 Failure classify(Status status);
+/// What the system answers when it has no memory, or no mapping, left.
+Status outOfMemory();
 
 /// The code by name and in words, such as "ENOMEM: Cannot allocate memory". Allocates.
 std::string describe(Status status);

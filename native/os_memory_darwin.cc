@@ -108,6 +108,10 @@ size_t islandLimit() {
   return SIZE_MAX;
 }
 
+size_t mappingsLeft() {
+  return SIZE_MAX;
+}
+
 Status firstMapping(Range range, std::optional<uintptr_t>* address) {
   if (const Status refused = FaultInjection::fault(Verb::Query); !refused.ok()) return refused;
   address->reset();

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -84,15 +85,33 @@ Status query(const std::vector<Range>& ranges, std::vector<Usage>* usages) {
   return read.ok() ? inner : read;
 }
 
+namespace {
+
+size_t mappingLimit() {
+  static const size_t limit = numberOf("/proc/sys/vm/max_map_count").value_or(65530);
+  return limit;
+}
+
+}  // namespace
+
 size_t islandLimit() {
   // An island is two mappings: itself and the reserved rest behind it. Node and its threads have some
   // hundred.
   constexpr size_t kLeftForTheProgram = 4096;
-  static const size_t limit = [] {
-    const size_t mappings = numberOf("/proc/sys/vm/max_map_count").value_or(65530);
-    return mappings > 2 * kLeftForTheProgram ? (mappings - kLeftForTheProgram) / 2 : mappings / 4;
-  }();
+  static const size_t limit = mappingLimit() > 2 * kLeftForTheProgram
+                                  ? (mappingLimit() - kLeftForTheProgram) / 2
+                                  : mappingLimit() / 4;
   return limit;
+}
+
+size_t mappingsLeft() {
+  size_t taken = 0;
+  const Status read = forEachMapping(MapDetail::Addresses, [&taken](const Mapping&) {
+    ++taken;
+    return true;
+  });
+  // Without /proc nobody knows; then the system itself refuses.
+  return read.ok() ? mappingLimit() - std::min(mappingLimit(), taken) : mappingLimit();
 }
 
 Status firstMapping(Range range, std::optional<uintptr_t>* address) {

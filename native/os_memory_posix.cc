@@ -136,6 +136,10 @@ Failure classify(Status status) {
   }
 }
 
+Status outOfMemory() {
+  return Status{ENOMEM};
+}
+
 Status countResident(Range range, uint64_t* bytes) {
 #if defined(__APPLE__)
   using PageState = char;

@@ -310,9 +310,17 @@ Status firstMapping(Range range, std::optional<uintptr_t>* address) {
   return Status{};
 }
 
+size_t mappingsLeft() {
+  return SIZE_MAX;
+}
+
 Failure classify(Status status) {
   const KnownError* known = find(status);
   return known != nullptr ? known->failure : Failure::Other;
+}
+
+Status outOfMemory() {
+  return failure(ERROR_COMMITMENT_LIMIT);
 }
 
 std::string describe(Status status) {

@@ -104,6 +104,14 @@ std::optional<Range> RangeSet::after(uintptr_t address) const {
   return Range::between(it->first, it->second);
 }
 
+Range RangeSet::towardsNearest(Range gap) const {
+  const std::optional<Range> below = before(gap.start);
+  const std::optional<Range> above = after(gap.end());
+  const bool belowIsNearer = below && (!above || gap.start - below->end() <= above->start - gap.end());
+  if (belowIsNearer) return Range::between(below->end(), gap.end());
+  return above ? Range::between(gap.start, above->start) : gap;
+}
+
 std::vector<Range> RangeSet::ranges() const {
   std::vector<Range> all;
   all.reserve(ends_.size());

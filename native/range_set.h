@@ -45,6 +45,9 @@ class RangeSet {
   std::optional<Range> before(uintptr_t address) const;
   std::optional<Range> after(uintptr_t address) const;
 
+  /// A range that is not in the set, widened to the nearest that is: together they are one.
+  Range towardsNearest(Range gap) const;
+
   std::vector<Range> ranges() const;
   size_t totalBytes() const { return total_; }
   size_t count() const { return ends_.size(); }

@@ -1,18 +1,11 @@
 #include "reserved_memory.h"
 
-#include <atomic>
 #include <cstring>
 
+#include "mapping_budget.h"
 #include "release.h"
 
 namespace lazyshadow {
-
-namespace {
-
-/// Islands of committed pages in the whole process: the system's limit on mappings is the process's.
-std::atomic<size_t> islandsOfProcess{0};
-
-}  // namespace
 
 void makeZero(Range committed) {
   if (!os::zero(committed).ok()) std::memset(reinterpret_cast<void*>(committed.start), 0, committed.size);
@@ -40,7 +33,7 @@ void ReservedMemory::requireInside(Range range) const {
 
 void ReservedMemory::countIslands() {
   if (committed_.count() == countedIslands_) return;
-  islandsOfProcess += committed_.count() - countedIslands_;
+  MappingBudget::change(countedIslands_, committed_.count(), MappingBudget::kIsland);
   countedIslands_ = committed_.count();
 }
 
@@ -77,6 +70,7 @@ void ReservedMemory::undoCommit(Range range) {
 void ReservedMemory::offerRefused() {
   if (refused_.empty()) return;
   for (const Range range : refused_.ranges()) {
+    if (MappingBudget::spent()) return;
     if (os::decommit(range).ok()) refused_.erase(range);
   }
 }
@@ -84,17 +78,17 @@ void ReservedMemory::offerRefused() {
 /// Returns what was committed: the gap, or more if islands were merged.
 Range ReservedMemory::commitGap(Range gap, Shortage shortage) {
   const bool mayMerge = shortage == Shortage::MergeIslands;
-  const bool crowded = mayMerge && islandsOfProcess >= os::islandLimit();
-  Range wanted = crowded ? towardsNeighbour(gap) : gap;
-  os::Status status = os::commit(wanted);
+  const bool crowded = mayMerge && MappingBudget::crowded();
+  Range wanted = crowded ? committed_.towardsNearest(gap) : gap;
+  os::Status status = commitPiece(wanted);
   // Nothing but mappings or memory that are short can be helped.
   if (mayMerge && os::classify(status) == os::Failure::OutOfMemory) {
     // The other way then: merged, if it is mappings that are short; alone, if it is memory.
-    const Range other = crowded ? gap : towardsNeighbour(gap);
+    const Range other = crowded ? gap : committed_.towardsNearest(gap);
     if (other.size != wanted.size) {
       undoCommit(wanted);
       wanted = other;
-      const os::Status second = os::commit(wanted);
+      const os::Status second = commitPiece(wanted);
       if (second.ok()) status = second;
     }
   }
@@ -111,20 +105,27 @@ Range ReservedMemory::commitGap(Range gap, Shortage shortage) {
   return wanted;
 }
 
-/// The gap widened to the nearest committed range: the two become one mapping, and no new one is needed.
-Range ReservedMemory::towardsNeighbour(Range gap) const {
-  const std::optional<Range> below = committed_.before(gap.start);
-  const std::optional<Range> above = committed_.after(gap.end());
-  const bool belowIsNearer = below && (!above || gap.start - below->end() <= above->start - gap.end());
-  if (belowIsNearer) return Range::between(below->end(), gap.end());
-  if (above) return Range::between(gap.start, above->start);
-  return gap;
+/// Commits a range that is not committed, unless it would be an island for which there is no mapping.
+os::Status ReservedMemory::commitPiece(Range range) const {
+  if (!MappingBudget::crowded()) return os::commit(range);
+  const std::optional<Range> below = committed_.before(range.start);
+  const std::optional<Range> above = committed_.after(range.end());
+  const bool grows = (below && below->end() == range.start) || (above && above->start == range.end());
+  return !grows && MappingBudget::spent() ? os::outOfMemory() : os::commit(range);
+}
+
+void ReservedMemory::requireMappingToSplit(Range pages) const {
+  const std::optional<Range> below = committed_.before(pages.start);
+  if (below && below->end() > pages.end() && MappingBudget::spent()) {
+    throw MemoryError(MemoryError::Kind::OsRefused, pages, os::outOfMemory());
+  }
 }
 
 size_t ReservedMemory::decommit(Range pages) {
   requireInside(pages);
   offerRefused();
   if (!committed_.overlaps(pages)) return 0;
+  requireMappingToSplit(pages);
   const os::Status status = os::decommit(pages);
   if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, pages, status);
   const size_t before = committed_.totalBytes();

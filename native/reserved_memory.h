@@ -65,7 +65,8 @@ class ReservedMemory {
   void offerRefused();
   size_t commitGaps(Range pages, Shortage shortage, std::vector<Range>* fresh);
   Range commitGap(Range gap, Shortage shortage);
-  Range towardsNeighbour(Range gap) const;
+  os::Status commitPiece(Range range) const;
+  void requireMappingToSplit(Range pages) const;
   void countIslands();
 
   Range range_;

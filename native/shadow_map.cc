@@ -6,6 +6,7 @@
 #include <map>
 #include <new>
 
+#include "mapping_budget.h"
 #include "release.h"
 
 namespace lazyshadow {
@@ -131,6 +132,7 @@ ShadowMap::~ShadowMap() {
   }
   for (const RangeSet& pieces : fixed_) {
     for (const Range piece : pieces.ranges()) release(piece);
+    MappingBudget::change(pieces.count(), 0, 1);
   }
 }
 
@@ -222,21 +224,56 @@ void ShadowMap::leaveTouched(uint8_t* states, Range pages, PageState next, const
   }
 }
 
+void ShadowMap::insertFixed(size_t span, Range piece) {
+  const size_t before = fixed_[span].count();
+  fixed_[span].insert(piece);
+  MappingBudget::change(before, fixed_[span].count(), 1);
+}
+
+void ShadowMap::eraseFixed(size_t span, Range piece) {
+  const size_t before = fixed_[span].count();
+  fixed_[span].erase(piece);
+  MappingBudget::change(before, fixed_[span].count(), 1);
+}
+
+/// Returns what was mapped: the gap, or more if it was joined to a neighbour for want of mappings.
+Range ShadowMap::mapGap(size_t span, Range gap) {
+  const auto map = [](Range piece) {
+    uintptr_t start = 0;
+    return os::map(piece.start, piece.size, os::Placement::Exact, os::Access::ReadWriteUncharged, &start);
+  };
+  if (MappingBudget::crowded()) {
+    const Range joined = fixed_[span].towardsNearest(gap);
+    const bool isAlone = fixed_[span].empty();
+    if (!isAlone && map(joined).ok()) {
+      if (joined.size > gap.size) {
+        fixedMerges_.islands += 1;
+        fixedMerges_.bytes += joined.size - gap.size;
+      }
+      return joined;
+    }
+    if (MappingBudget::spent()) throw MemoryError(MemoryError::Kind::OsRefused, gap, os::outOfMemory());
+  }
+  const os::Status status = map(gap);
+  if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, gap, status);
+  return gap;
+}
+
 void ShadowMap::mapFixed(size_t span, Range pages, std::vector<Range>* fresh) {
   std::vector<Range> gaps;
   fixed_[span].gapsIn(pages, &gaps);
+  const ReservedMemory::Merges mergesBefore = fixedMerges_;
   for (size_t done = 0; done < gaps.size(); ++done) {
     releaseRefused();
-    uintptr_t start = 0;
-    const Range gap = gaps[done];
-    const os::Status status =
-        os::map(gap.start, gap.size, os::Placement::Exact, os::Access::ReadWriteUncharged, &start);
-    if (!status.ok()) {
+    try {
+      gaps[done] = mapGap(span, gaps[done]);
+    } catch (...) {
       gaps.resize(done);
       takeBack(span, gaps);
-      throw MemoryError(MemoryError::Kind::OsRefused, gap, status);
+      fixedMerges_ = mergesBefore;
+      throw;
     }
-    fixed_[span].insert(gap);
+    insertFixed(span, gaps[done]);
   }
   fresh->insert(fresh->end(), gaps.begin(), gaps.end());
 }
@@ -260,7 +297,7 @@ void ShadowMap::takeBack(size_t span, const std::vector<Range>& fresh) {
     if (design_.policy != Policy::Unreserved) {
       reserved_[span]->forget(piece);
     } else if (os::unmap(piece).ok()) {
-      fixed_[span].erase(piece);  // what the system does not take back stays, and stays counted
+      eraseFixed(span, piece);  // what the system does not take back stays, and stays counted
     }
   }
 }
@@ -439,6 +476,8 @@ ShadowMap::Stats ShadowMap::stats() const {
     stats.merges.bytes += memory->merges().bytes;
     ranges.push_back(memory->range());
   }
+  stats.merges.islands += fixedMerges_.islands;
+  stats.merges.bytes += fixedMerges_.bytes;
   for (const RangeSet& pieces : fixed_) {
     stats.reserved += pieces.totalBytes();
     stats.committed += pieces.totalBytes();

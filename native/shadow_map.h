@@ -186,6 +186,9 @@ class ShadowMap {
 
   void commitSpan(size_t span, Range pages, std::vector<Range>* fresh);
   void mapFixed(size_t span, Range pages, std::vector<Range>* fresh);
+  Range mapGap(size_t span, Range gap);
+  void insertFixed(size_t span, Range piece);
+  void eraseFixed(size_t span, Range piece);
   void takeBack(size_t span, const std::vector<Range>& fresh);
   /// Makes what is committed of these pages read as zeros. Never fails.
   void clear(size_t span, Range pages);
@@ -201,6 +204,7 @@ class ShadowMap {
   std::vector<Span> spans_;
   std::vector<std::unique_ptr<ReservedMemory>> reserved_;  // by span; none under Unreserved
   std::vector<RangeSet> fixed_;                            // by span; used under Unreserved
+  ReservedMemory::Merges fixedMerges_;
   mutable std::mutex mutex_;
   size_t viewers_ = 0;
   RangeSet mapped_;

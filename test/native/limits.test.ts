@@ -155,6 +155,9 @@ describe('a limit on address space', withLimits, () => {
   });
 });
 
+/** Mappings; V8 that finds none for its own memory ends the process. */
+const LEFT_FOR_THE_PROGRAM = 900;
+
 describe('when mappings run short', unless(linux, 'only Linux counts mappings'), () => {
   it('touch merges islands instead of failing, says so, and stays exact', () => {
     const result = inChild(`
@@ -191,6 +194,71 @@ describe('when mappings run short', unless(linux, 'only Linux counts mappings'),
     expect(stats.osCommittedBytes).toBe(stats.committedBytes);
     expect(stats.mergedIslands).toBeGreaterThan(1000);
     expect(stats.committedBytes).toBe(islands * 4096 + stats.mergedBytes);
-    expect(maxMapCount - mapCount).toBeGreaterThan(1000); // left for the program
+    expect(maxMapCount - mapCount).toBeGreaterThan(LEFT_FOR_THE_PROGRAM);
+  });
+
+  // Each call would take one mapping, or two, of its own.
+  it.each(['lazy', 'unreserved'])('mapShadow under %s merges islands, and says so', (policy) => {
+    const result = inChild(`
+      const { maxMapCount } = systemMemory();
+      const shadow = new Shadow({ policy: '${policy}' });
+      const islands = maxMapCount + 3000;
+      const stride = 32768; // of whose shadow, two units of 64 KiB, half is mapped
+      for (let at = 0; at < islands; at++) shadow.mapShadow(HEAP + at * stride, 1);
+      const mapped = shadow.mappedRanges().length;
+      const { stats, mapCount } = { stats: shadow.stats(), mapCount: systemMemory().mapCount };
+      shadow.release();
+      report({ stats, islands, mapped, left: maxMapCount - mapCount, after: systemMemory().mapCount });
+    `) as Record<'islands' | 'mapped' | 'left' | 'after', number> & {
+      stats: Record<'mappedBytes' | 'committedBytes' | 'osCommittedBytes' | 'mergedIslands', number>;
+    };
+    const { stats, islands, mapped, left, after } = result;
+    expect([mapped, stats.mappedBytes]).toEqual([islands, islands]);
+    if (policy === 'lazy') expect(stats.osCommittedBytes).toBe(stats.committedBytes);
+    expect(stats.mergedIslands).toBeGreaterThan(1000);
+    expect(left).toBeGreaterThan(LEFT_FOR_THE_PROGRAM);
+    expect(after).toBeLessThan(1000);
+  });
+
+  it('a reservation is refused its next island, or hole, while some are left for V8', () => {
+    const result = inChild(`
+      const { maxMapCount } = systemMemory();
+      const pages = 2 * maxMapCount;
+      const left = () => maxMapCount - systemMemory().mapCount;
+      const until = (act) => {
+        for (let page = 0; page < pages; page += 2) {
+          const error = refusal(() => act(page * 4096));
+          if (error !== null) return { code: error.code, osCode: error.osCode, left: left(), page };
+        }
+        return null;
+      };
+      const reservation = Reservation.reserve(pages * 4096);
+      const { address } = reservation;
+      const islands = until((offset) => reservation.commit(address + offset, 4096));
+      const { committedBytes, osCommittedBytes } = reservation.stats();
+      // What needs no new mapping is there all the same.
+      reservation.commit(address + 4096, 4096);
+      reservation.decommit(address, pages * 4096);
+      reservation.commit(address, pages * 4096);
+      const holes = until((offset) => reservation.decommit(address + offset, 4096));
+      report({ islands, committedBytes, osCommittedBytes, holes, stats: reservation.stats(), whole: pages * 4096 });
+    `) as Record<'islands' | 'holes', { page: number; left: number }> & {
+      committedBytes: number;
+      stats: { committedBytes: number };
+      whole: number;
+    };
+    const { islands, holes, committedBytes, stats, whole } = result;
+    expect(result).toMatchObject({
+      islands: { code: 'ERR_OUT_OF_MEMORY', osCode: ENOMEM },
+      osCommittedBytes: committedBytes,
+      holes: { code: 'ERR_OUT_OF_MEMORY', osCode: ENOMEM },
+      stats: { osCommittedBytes: stats.committedBytes },
+    });
+    expect(committedBytes).toBe((islands.page / 2) * 4096);
+    expect(whole - stats.committedBytes).toBe((holes.page / 2) * 4096);
+    for (const { left, page } of [islands, holes]) {
+      expect(left).toBeGreaterThan(LEFT_FOR_THE_PROGRAM);
+      expect(page).toBeGreaterThan(60_000);
+    }
   });
 });

@@ -254,9 +254,18 @@ void islandsLeaveMappingsForOthers() {
   os::SystemMemory system;
   checkOk(os::systemMemory(&system), "systemMemory()");
   check(limit > 0 && 2 * limit < system.maxMapCount.value_or(0), "islands leave mappings for others");
+  const size_t left = os::mappingsLeft();
+  // What reads the process's map may itself take some.
+  const size_t asCounted = system.maxMapCount.value_or(0) - system.mapCount.value_or(0);
+  check(left <= asCounted + 4 && asCounted <= left + 4, "mappings that are left");
+  const Mapped one(3 * os::geometry().pageSize, Access::None);
+  checkOk(os::commit(one.part(os::geometry().pageSize, os::geometry().pageSize)), "commit()");
+  check(os::mappingsLeft() + 2 <= left, "an island takes two mappings");
 #else
   checkEqual(limit, SIZE_MAX, "islands are without limit");
+  checkEqual(os::mappingsLeft(), SIZE_MAX, "mappings are without limit");
 #endif
+  check(os::classify(os::outOfMemory()) == os::Failure::OutOfMemory, "outOfMemory() means what it says");
 }
 
 void decommitGivesBack() {

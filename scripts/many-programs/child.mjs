@@ -1,0 +1,57 @@
+// One of the programs of scripts/many-programs.mjs: takes its memory, says what that costs, and keeps it until its
+// standard input ends.
+//
+//     node child.mjs heap|replay POLICY HEAP_MIB
+import { fileURLToPath } from 'node:url';
+import {
+  Heap,
+  LazyShadowError,
+  processMemory,
+  replayTrace,
+  Shadow,
+  TraceReader,
+} from '../../dist/esm/index.js';
+import { shadowHooks } from '../../dist/esm/heap/shadow-hooks.js';
+import { CellWriter } from '../../dist/esm/measure/cell-writer.js';
+import { windowsOf } from '../../dist/esm/shadow/shadow.js';
+
+/** As in the recording. */
+const BLOCK_BYTES = 128 * 1024;
+
+const [program, policy, heapMiB] = process.argv.slice(2);
+
+/** A heap in which the first and the last byte of each block were written, and checked. */
+function fillHeap(shadow) {
+  const heap = new Heap({ race: shadowHooks(shadow), scavenger: false });
+  const cells = new CellWriter(windowsOf(shadow));
+  for (let bytes = 0; bytes < heapMiB * 2 ** 20; bytes += BLOCK_BYTES) {
+    const block = heap.malloc(BLOCK_BYTES);
+    const view = heap.bytes(block, BLOCK_BYTES);
+    for (const at of [0, BLOCK_BYTES - 1]) {
+      view[at] = 1;
+      cells.access(block + at, 1);
+    }
+  }
+  return heap;
+}
+
+async function replay(shadow) {
+  const recording = fileURLToPath(new URL('../../data/heapgrow.trc.gz', import.meta.url));
+  const reader = await TraceReader.open(recording);
+  const { events } = await replayTrace(reader, shadow);
+  await reader.close();
+  return events;
+}
+
+let kept;
+try {
+  const shadow = new Shadow({ policy });
+  kept = { shadow, what: program === 'heap' ? fillHeap(shadow) : await replay(shadow) };
+} catch (error) {
+  if (!(error instanceof LazyShadowError)) throw error;
+  console.log(JSON.stringify({ error: error.code }));
+  process.exit();
+}
+const { commitBytes, residentBytes } = processMemory();
+console.log(JSON.stringify({ commitBytes, residentBytes, mappedBytes: kept.shadow.stats().mappedBytes }));
+process.stdin.resume();
