@@ -24,7 +24,7 @@ for (const name of wanted.length > 0 ? wanted : CONTRACT_TARGETS) {
     continue;
   }
   try {
-    const { ran, lines } = holdContract(name);
+    const { ran, lines } = await holdContract(name);
     console.log(`${name}: ${ran ? 'passed' : 'built'}\n  ${lines.join('\n').replaceAll('\n', '\n  ')}`);
   } catch (error) {
     const isSkip = error instanceof ToolMissing && !requireAll;

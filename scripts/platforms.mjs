@@ -1,29 +1,36 @@
 // Builds and tests lazyshadow for every platform that can be had on this machine, and prints what came of it.
 //
-//     node scripts/platforms.mjs [--install | --ci] [--write] [PLATFORM ...]
+//     node scripts/platforms.mjs [--install | --ci] [--write] [--counts FILE] [PLATFORM | PLATFORM/COLUMN ...]
 //     node scripts/platforms.mjs --addons [--install]
 //
 // --install: what is missing is installed, from Debian's packages and the npm registry. Without it, a cell of the
 //            matrix whose tools are not here is skipped, with the reason.
-// --ci:      --install, and a skip is a failure.
+// --ci:      --install, and a tool that is missing is a failure.
 // --write:   puts the table into README.md.
+// --counts:  writes how many tests passed and failed, in the form of vitest's JSON reporter.
 // --addons:  only builds the addons, into prebuilds/, those whose tools are here; `npm pack` calls it.
-// PLATFORM:  only these rows: linux-x64, win32-x64 ...
+// PLATFORM:  only these rows, or cells: linux-x64, "win32-x64/Node 22" ...
 //
 // Exits 1 if anything failed. scripts/platforms/matrix.mjs says what each cell is; docs/platforms.md explains.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { buildAddon } from './platforms/addons.mjs';
 import { work } from './platforms/commands.mjs';
-import { cells, leftOut } from './platforms/matrix.mjs';
-import { describeResults, markdownTable, writeIntoReadme } from './platforms/table.mjs';
+import { cells } from './platforms/matrix.mjs';
+import { describeResult, markdownTable, writeIntoReadme } from './platforms/table.mjs';
 import { TARGETS } from './platforms/targets.mjs';
 import { allowInstalling, ToolMissing } from './platforms/tools.mjs';
 
-const options = new Set(process.argv.slice(2).filter((argument) => argument.startsWith('--')));
-const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
-const isCi = options.has('--ci');
-if (isCi || options.has('--install')) allowInstalling();
+/** Cells at a time. Most of a cell's time goes into one process; more would disturb tests that compare times. */
+const LANES = 2;
+
+const flag = { type: 'boolean', default: false };
+const { values: options, positionals: wanted } = parseArgs({
+  options: { install: flag, ci: flag, write: flag, addons: flag, counts: { type: 'string' } },
+  allowPositionals: true,
+});
+if (options.ci || options.install) allowInstalling();
 mkdirSync(work, { recursive: true });
 
 /** One line of news; standard output belongs to who packs. */
@@ -32,46 +39,76 @@ function say(line) {
 }
 
 /** Runs a cell to its result: built or tested, failed, or skipped because a tool is missing. */
-function outcomeOf({ platform, column, run, attempts }) {
+async function resultOf({ platform, column, run, attempts }) {
+  const empty = { platform, column, passed: 0, skips: {}, failures: [], notes: [] };
   const startedAt = performance.now();
-  let result;
-  for (let attempt = 1; attempt <= attempts; attempt++) {
+  for (let attempt = 1; ; attempt++) {
+    let result;
     try {
-      result = run();
+      result = { ...empty, ...(await run()) };
     } catch (error) {
-      if (error instanceof ToolMissing && !isCi) return { platform, column, skip: error.message };
-      result = { failures: [error.message] };
+      const isSkip = error instanceof ToolMissing && !options.ci;
+      result = { ...empty, ...(isSkip ? { missing: error.message } : { failures: [error.message] }) };
     }
-    if ((result.failures ?? []).length === 0) {
-      if (attempt > 1) result.notes = [...(result.notes ?? []), `attempt ${attempt}`];
-      break;
-    }
-    if (attempt < attempts) say(`${platform}, ${column}: again, after:\n${result.failures.join('\n')}`);
+    result.seconds = Math.round((performance.now() - startedAt) / 1000);
+    if (attempt > 1) result.notes = [...result.notes, `attempt ${attempt}`];
+    if (result.failures.length === 0 || attempt === attempts) return result;
+    say(`again, after: ${describeResult(result)}`);
   }
-  const seconds = Math.round((performance.now() - startedAt) / 1000);
-  return { passed: 0, skipped: 0, failures: [], notes: [], ...result, platform, column, seconds };
 }
 
-if (options.has('--addons')) {
+/** Runs all cells, LANES at a time, each lock held by one. Gives their results in the order of the cells. */
+async function runAll(all) {
+  const results = new Array(all.length);
+  const waiting = new Set(all.keys());
+  const held = new Set();
+  let wake = () => {};
+  async function lane() {
+    while (waiting.size > 0) {
+      const next = [...waiting].find((index) => !held.has(all[index].lock));
+      if (next === undefined) {
+        await new Promise((resolve) => (wake = resolve));
+        continue;
+      }
+      waiting.delete(next);
+      const { lock } = all[next];
+      if (lock !== undefined) held.add(lock);
+      results[next] = await resultOf(all[next]);
+      held.delete(lock);
+      wake();
+      say(describeResult(results[next]));
+    }
+  }
+  await Promise.all(Array.from({ length: LANES }, lane));
+  return results;
+}
+
+if (options.addons) {
   for (const target of Object.keys(TARGETS)) {
     try {
-      say(`${target}: ${buildAddon(target)}`);
+      say(`${target}: ${await buildAddon(target)}`);
     } catch (error) {
       if (!(error instanceof ToolMissing)) throw error;
       say(`${target}: left out: ${error.message}`);
     }
   }
 } else {
-  const results = [];
-  for (const cell of cells()) {
-    if (wanted.length > 0 && !wanted.includes(cell.platform)) continue;
-    const outcome = outcomeOf(cell);
-    results.push(outcome);
-    say(describeResults([outcome]));
-  }
-  console.log(`\n${markdownTable(results)}\n`);
-  console.log(`Left out under Wine and qemu:\n- ${leftOut().join('\n- ')}`);
+  const chosen = cells().filter(
+    ({ platform, column }) =>
+      wanted.length === 0 || wanted.includes(platform) || wanted.includes(`${platform}/${column}`),
+  );
+  const results = await runAll(chosen);
+  const table = markdownTable(results);
+  const count = (of) => results.reduce((sum, result) => sum + of(result), 0);
+  const failed = count(({ failures }) => failures.length);
+  // A binary that was built and looked into counts as one test passed.
+  const passed = count(({ passed, built, failures }) => (built && failures.length === 0 ? 1 : passed));
+  console.log(`\n${table}\n\n${passed} passed, ${failed} failed in the matrix`);
   writeFileSync(join(work, 'results.json'), JSON.stringify(results, null, 2));
-  if (options.has('--write')) writeIntoReadme(markdownTable(results));
-  process.exitCode = results.some(({ failures = [] }) => failures.length > 0) ? 1 : 0;
+  if (options.counts !== undefined) {
+    const counts = { numPassedTests: passed, numFailedTests: failed, testResults: [] };
+    writeFileSync(options.counts, JSON.stringify(counts));
+  }
+  if (options.write) writeIntoReadme(table);
+  process.exitCode = failed > 0 || chosen.length === 0 ? 1 : 0;
 }

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { execute, root, work } from './commands.mjs';
+import { execute, once, root, work } from './commands.mjs';
 import { machO } from './mach-o.mjs';
 import { addonRecipe, GLIBC, MACOS, nodeApiFunctions, TARGETS } from './targets.mjs';
 import { nodeApiHeaders, zig } from './tools.mjs';
@@ -31,11 +31,11 @@ function digestOf(command) {
  * @returns a line that says what it wants
  * @throws ToolMissing, or Error with the compiler's output or what is wrong with the binary
  */
-export function buildAddon(target) {
+export const buildAddon = once(async (target) => {
   const { os, folder, compiler } = TARGETS[target];
   const { name, sources, flags } = addonRecipe(os);
-  const { command, link, env } = compiler();
-  const includes = [join(root, 'node_modules', 'node-addon-api'), join(nodeApiHeaders(), 'include')];
+  const { command, link, env } = await compiler();
+  const includes = [join(root, 'node_modules', 'node-addon-api'), join(await nodeApiHeaders(), 'include')];
   const build = [
     ...command,
     ...flags,
@@ -51,33 +51,34 @@ export function buildAddon(target) {
   if (!existsSync(path) || !existsSync(stamp) || readFileSync(stamp, 'utf8') !== digest) {
     rmSync(path, { force: true });
     mkdirSync(join(PREBUILDS, folder), { recursive: true });
-    execute([...build, '-o', path], { env, log: join(work, `${target}-build.log`) });
+    await execute([...build, '-o', path], { env, log: join(work, `${target}-build.log`) });
     if (!existsSync(path)) throw new Error(`${name} was compiled for ${target}, but there is no binary`);
     writeFileSync(stamp, digest);
   }
   return CHECKS[os](path, target);
-}
+});
 
 const CHECKS = { linux: checkElf, mac: checkMachO, win: checkPe };
 
 /** The names of Node-API's entry points that Node looks for in an addon. */
 const ENTRY = 'napi_register_module_v1';
 
-function checkElf(path, target) {
+async function checkElf(path, target) {
   const log = join(work, `${target}-readelf.log`);
-  const symbols = execute(['readelf', '-W', '--dyn-syms', path], { log })
+  const symbols = (await execute(['readelf', '-W', '--dyn-syms', path], { log }))
     .split('\n')
     .map((line) => line.trim().split(/\s+/))
     .filter(([, , , , bind]) => bind === 'GLOBAL' || bind === 'WEAK')
     .map(([, , , , bind, , section, name]) => ({ bind, isDefined: section !== 'UND', name }));
   if (!symbols.some(({ name, isDefined }) => name === ENTRY && isDefined)) throw new Error(`no ${ENTRY}`);
-  const libraries = [...execute(['readelf', '-d', path], { log }).matchAll(/\(NEEDED\).*\[(.*)\]/g)];
+  const dynamic = await execute(['readelf', '-d', path], { log });
+  const libraries = [...dynamic.matchAll(/\(NEEDED\).*\[(.*)\]/g)];
   const versions = symbols.flatMap(({ name }) => /@GLIBC_([\d.]+)/.exec(name)?.[1] ?? []);
   const newest = versions.sort(compareVersions).at(-1);
   const isMusl = target.includes('musl');
   if (isMusl && newest !== undefined) throw new Error(`it wants glibc ${newest}`);
   if (!isMusl && compareVersions(newest ?? '0', GLIBC) > 0) throw new Error(`it wants glibc ${newest}`);
-  const known = new Set(nodeApiFunctions());
+  const known = new Set(await nodeApiFunctions());
   const strangers = symbols.filter(
     ({ bind, isDefined, name }) =>
       bind === 'GLOBAL' && !isDefined && /^(napi|node_api)_/.test(name) && !known.has(name),
@@ -90,14 +91,14 @@ function checkElf(path, target) {
 const compareVersions = (a, b) => a.localeCompare(b, 'en', { numeric: true });
 
 /** Every symbol that a macOS binary wants is Node's, or the system library's as the SDK's stubs list them. */
-function checkMachO(path, target) {
+async function checkMachO(path, target) {
   const { cpu, minimumSystem, libraries, wanted, offered } = machO(readFileSync(path));
   if (cpu !== target.split('-')[1]) throw new Error(`it is for ${cpu}`);
   if (minimumSystem !== MACOS) throw new Error(`it wants macOS ${minimumSystem}`);
   if (!offered.includes(`_${ENTRY}`)) throw new Error(`no ${ENTRY}`);
-  const stubs = join(zig().env.ZIG_LIB_DIR, 'libc', 'darwin', 'libSystem.tbd');
+  const stubs = join((await zig()).env.ZIG_LIB_DIR, 'libc', 'darwin', 'libSystem.tbd');
   const known = new Set(readFileSync(stubs, 'utf8').match(/[\w$.]+/g));
-  for (const name of nodeApiFunctions()) known.add(`_${name}`);
+  for (const name of await nodeApiFunctions()) known.add(`_${name}`);
   const strangers = wanted.filter((name) => !known.has(name));
   if (strangers.length > 0) throw new Error(`nobody has ${strangers.join(', ')}`);
   const foreign = libraries.filter((library) => library !== '/usr/lib/libSystem.B.dylib');
@@ -105,9 +106,9 @@ function checkMachO(path, target) {
   return `compiled and linked; its ${wanted.length} undefined symbols are Node's or libSystem's; needs macOS ${minimumSystem}`;
 }
 
-function checkPe(path) {
+async function checkPe(path) {
   const log = join(work, 'win32-x64-objdump.log');
-  const text = execute(['x86_64-w64-mingw32-objdump', '-p', path], { log });
+  const text = await execute(['x86_64-w64-mingw32-objdump', '-p', path], { log });
   if (!text.includes(ENTRY)) throw new Error(`no ${ENTRY}`);
   const libraries = [...text.matchAll(/DLL Name: (\S+)/g)].map(([, library]) => library);
   const foreign = libraries.filter((library) => !/^(node\.exe|kernel32|msvcrt|psapi)/i.test(library));

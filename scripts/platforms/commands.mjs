@@ -1,7 +1,11 @@
 // Runs other programs, for the scripts that build and test on many platforms.
-import { spawnSync } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+//
+// Invariant: what a program started is gone when its run is over, however it ended: Wine's servers and what an
+// emulator's processes forked would otherwise stay for hours. Each run's processes carry its mark in their environment.
+import { spawn, spawnSync } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 /** The repository's root. */
@@ -10,8 +14,6 @@ export const root = fileURLToPath(new URL('../..', import.meta.url));
 export const work = join(root, 'build', 'platforms');
 
 const MINUTES = 60_000;
-/** The status of `timeout` after it killed what it ran. */
-const KILLED = 137;
 /** Lines of a failed program's output that are worth showing. */
 const TAIL_LINES = 60;
 
@@ -23,45 +25,101 @@ export function isProgram(name) {
 /**
  * Runs a program to its end, with its output in the file `log`, since Wine's programs cannot write to a pipe, and
  * nothing to read. Gives the output.
- * @throws Error with the end of the output, if it fails
+ * @throws Error with the end of the output, if it fails or its time is up
  */
-export function execute([command, ...args], { log, cwd = root, env = {}, timeoutMs = 10 * MINUTES }) {
+export async function execute([program, ...args], { log, cwd = root, env = {}, timeoutMs = 10 * MINUTES }) {
   mkdirSync(dirname(log), { recursive: true });
   const file = openSync(log, 'w');
-  const [program, ...rest] = withTimeout([command, ...args], timeoutMs);
-  const { status, signal, error } = spawnSync(program, rest, {
+  const mark = nextMark();
+  const child = spawn(program, args, {
     cwd,
     stdio: ['ignore', file, file],
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...env, [MARK]: mark },
   });
   closeSync(file);
+  let isLate = false;
+  const timer = setTimeout(() => {
+    isLate = true;
+    child.kill('SIGKILL');
+    endMarked(mark);
+  }, timeoutMs);
+  const how = await new Promise((resolve) => {
+    child.once('error', ({ message }) => resolve(message));
+    child.once('exit', (code, signal) => resolve(code === 0 ? undefined : `exit ${signal ?? code}`));
+  });
+  clearTimeout(timer);
+  endMarked(mark);
   const text = readFileSync(log, 'utf8').trim();
-  if (status !== 0) {
-    const end = text.split('\n').slice(-TAIL_LINES).join('\n');
-    const how =
-      status === KILLED || signal === 'SIGKILL' ? 'killed, or out of time' : `exit ${status ?? signal}`;
-    throw new Error(`${end}\n${command}: ${error?.message ?? how} (${log})`);
-  }
-  return text;
+  if (how === undefined) return text;
+  const end = text.split('\n').slice(-TAIL_LINES).join('\n');
+  const why = isLate ? `not done after ${Math.round(timeoutMs / MINUTES)} minutes` : how;
+  throw new Error(`${end}\n${program}: ${why} (${log})`);
 }
 
-/** On Linux, a command whose children end with it when its time is up: an emulator's would go on for hours. */
-function withTimeout(command, timeoutMs) {
-  return process.platform === 'linux'
-    ? ['timeout', '--signal=KILL', String(Math.ceil(timeoutMs / 1000)), ...command]
-    : command;
+const MARK = 'LAZYSHADOW_PLATFORMS_RUN';
+let marks = 0;
+
+function nextMark() {
+  return `${process.pid}.${++marks}.`;
+}
+
+/** Ends what carries a mark that begins so. Only Linux shows other processes' environments; elsewhere they stay. */
+function endMarked(mark) {
+  if (process.platform !== 'linux') return;
+  for (const pid of readdirSync('/proc')) {
+    if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
+    try {
+      if (readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`${MARK}=${mark}`))
+        process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // It has just ended, or it is another user's, and then not ours.
+    }
+  }
+}
+
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+]) {
+  process.once(signal, () => {
+    endMarked(`${process.pid}.`);
+    process.exit(code);
+  });
 }
 
 /** Does something that needs a network, again if it fails: up to four times, with growing pauses. */
-export function retried(action) {
+export async function retried(action) {
   for (const pauseMs of [2000, 10_000, 30_000]) {
     try {
-      return action();
+      return await action();
     } catch {
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pauseMs);
+      await sleep(pauseMs);
     }
   }
   return action();
+}
+
+/** An asynchronous function that does its work once for each first argument, unless it fails. */
+export function once(make) {
+  const made = new Map();
+  return (key, ...rest) => {
+    if (!made.has(key)) {
+      const making = make(key, ...rest);
+      made.set(key, making);
+      making.catch(() => made.delete(key));
+    }
+    return made.get(key);
+  };
+}
+
+/** A function that runs one action after the other, in the order in which they come. */
+export function queue() {
+  let last = Promise.resolve();
+  return (action) => {
+    const done = last.then(action);
+    last = done.catch(() => {});
+    return done;
+  };
 }
 
 /** npm's own program, run by this Node: on Windows `npm` is a script that cannot be started directly. */

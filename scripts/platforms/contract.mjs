@@ -1,9 +1,9 @@
 // The C++ programs of test/native, which hold native/'s platform sources to their contract without Node: built for
 // every platform, and run directly, under Wine, or under qemu. macOS is compiled and linked only, unless this is a Mac.
-import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { execute, root, work } from './commands.mjs';
-import { PLATFORM_SOURCES, zigFor } from './targets.mjs';
+import { platformSources, zigFor } from './targets.mjs';
 import { program, wineEnvironment } from './tools.mjs';
 
 const out = join(work, 'contract');
@@ -17,19 +17,19 @@ const SIMULATED = [
   { LAZYSHADOW_TEST_PAGE_SIZE: 65536, LAZYSHADOW_TEST_GRANULARITY: 1048576 },
 ];
 
-const LINUX = { sources: PLATFORM_SOURCES.linux, programs: ['os_memory_test', 'cgroup_linux_test'] };
+const LINUX = { os: 'linux', programs: ['os_memory_test', 'cgroup_linux_test'] };
 const WINDOWS = {
-  sources: PLATFORM_SOURCES.win,
+  os: 'win',
   programs: ['os_memory_test'],
   flags: ['-static'],
   libraries: ['-lpsapi'],
   suffix: '.exe',
 };
-const MACOS = { sources: PLATFORM_SOURCES.mac, programs: ['os_memory_test'] };
+const MACOS = { os: 'mac', programs: ['os_memory_test'] };
 const HOSTS = { linux: LINUX, win32: WINDOWS, darwin: MACOS };
 
 /** A compiler of this machine, by its name. */
-const installed = (name, ...flags) => ({ command: [program(name), ...flags], env: {} });
+const installed = async (name, ...flags) => ({ command: [await program(name), ...flags], env: {} });
 
 /**
  * `compiler` and `runner` fetch their tools when they are called; `runner` gives what to put before the program, and
@@ -59,14 +59,14 @@ const TARGETS = {
   'linux-arm64': {
     ...LINUX,
     compiler: () => installed('aarch64-linux-gnu-g++', '-static'),
-    runner: () => ({ command: [program('qemu-aarch64-static')] }),
+    runner: async () => ({ command: [await program('qemu-aarch64-static')] }),
     options: ['--emulated', '--reserve', String(64 * GiB)], // a page table of the emulator's own for each page
     only: ['linux'],
   },
   'win32-x64': {
     ...WINDOWS,
     compiler: () => installed('x86_64-w64-mingw32-g++-posix'),
-    runner: () => ({ command: [program('wine')], env: wineEnvironment() }),
+    runner: async () => ({ command: [await program('wine')], env: await wineEnvironment() }),
     simulated: SIMULATED,
     only: ['linux'],
   },
@@ -87,13 +87,12 @@ export function notHere(name) {
  * @returns whether they ran, and what they said, a line each
  * @throws ToolMissing, or Error with what does not hold
  */
-export function holdContract(name) {
+export async function holdContract(name) {
   const target = TARGETS[name];
   mkdirSync(out, { recursive: true });
-  const compiler = target.compiler();
-  const runner = target.runner?.();
-  const native = readdirSync(join(root, 'native')).filter((file) => target.sources.test(file));
-  const sources = native.map((file) => join(root, 'native', file));
+  const compiler = await target.compiler();
+  const runner = await target.runner?.();
+  const sources = platformSources(target.os).map((file) => join(root, file));
   const lines = [];
   for (const test of target.programs) {
     const binary = join(out, `${name}-${test}${target.suffix ?? ''}`);
@@ -101,7 +100,7 @@ export function holdContract(name) {
     const flags = [...FLAGS, ...(target.flags ?? [])];
     const build = [...compiler.command, ...flags, source, ...sources, '-o', binary];
     const log = join(out, `${name}-${test}`);
-    execute([...build, ...(target.libraries ?? [])], { env: compiler.env, log: `${log}-build.log` });
+    await execute([...build, ...(target.libraries ?? [])], { env: compiler.env, log: `${log}-build.log` });
     if (runner === undefined) {
       lines.push(`${test}: compiled and linked; it cannot run here`);
       continue;
@@ -110,7 +109,7 @@ export function holdContract(name) {
     for (const simulated of isMemory ? [{}, ...(target.simulated ?? [])] : [{}]) {
       const command = [...runner.command, binary, ...(isMemory ? (target.options ?? []) : [])];
       const env = { ...runner.env, ...simulated };
-      lines.push(`${test}: ${execute(command, { env, log: `${log}.log` })}`);
+      lines.push(`${test}: ${await execute(command, { env, log: `${log}.log` })}`);
     }
   }
   return { ran: runner !== undefined, lines };

@@ -1,9 +1,9 @@
 // Runs the tests with a platform's own Node and its prebuilt addon, in a copy of the checkout that holds nothing else
 // that could be loaded in its stead.
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { execute, root, work } from './commands.mjs';
+import { dirname, join, relative } from 'node:path';
 import { addonPath } from './addons.mjs';
+import { execute, root, work } from './commands.mjs';
 
 const COPIED = [
   'package.json',
@@ -14,6 +14,7 @@ const COPIED = [
   'LICENSE',
   'README.md',
   '.ci',
+  '.github',
   'data',
   'dist',
   'docs',
@@ -26,8 +27,8 @@ const COPIED = [
 const MINUTES = 60_000;
 
 /** A copy of the checkout for a target: its addon, the host's node_modules. Gives its folder. */
-function stage(target, modules) {
-  const folder = join(work, 'stage', target);
+function stage(name, target, modules) {
+  const folder = join(work, 'stage', name);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   for (const entry of COPIED) {
@@ -42,22 +43,28 @@ function stage(target, modules) {
 
 /**
  * Runs vitest.
+ * @param name of the run: its folder's and its log's
  * @param target whose addon
  * @param host from hosts.mjs
  * @param files what to give vitest to choose tests by; none for all
- * @returns passed, failed and skipped tests, and the names and messages of those that failed
+ * @returns how many tests passed, how many were skipped for each reason, and what failed
  */
-export function runSuite(target, host, { files = [], env = {}, flags = [], timeoutMs = 15 * MINUTES } = {}) {
-  const folder = stage(target, host.modules);
+export async function runSuite(
+  name,
+  target,
+  host,
+  { files = [], env = {}, flags = [], timeoutMs = 15 * MINUTES },
+) {
+  const folder = stage(name, target, host.modules);
   const results = join(folder, 'results.json');
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--pool=forks'];
   const reporters = ['--reporter=default', '--reporter=json', '--outputFile.json=results.json'];
   let crash = '';
   try {
-    execute([...host.start, ...vitest, ...reporters, ...flags, ...files], {
+    await execute([...host.start, ...vitest, ...reporters, ...flags, ...files], {
       cwd: folder,
       env: { ...host.env, ...env, NO_COLOR: '1', CI: 'true' },
-      log: join(work, `${target}-suite.log`),
+      log: join(work, `${name}-suite.log`),
       timeoutMs,
     });
   } catch (error) {
@@ -65,14 +72,24 @@ export function runSuite(target, host, { files = [], env = {}, flags = [], timeo
   }
   // A process that crashed can still have ended with 0, and one that ended badly has tests that say why.
   if (!existsSync(results)) throw new Error(`no results\n${crash}`);
-  const { numPassedTests, numPendingTests, numTodoTests, testResults } = JSON.parse(
-    readFileSync(results, 'utf8'),
-  );
-  const failures = testResults.flatMap(({ name, status, message, assertionResults }) => {
+  const { numPassedTests: passed, testResults } = JSON.parse(readFileSync(results, 'utf8'));
+  const failures = testResults.flatMap(({ name: file, status, message, assertionResults }) => {
     const failed = assertionResults.filter((test) => test.status === 'failed');
-    if (failed.length === 0 && status === 'failed') return [`${name}: ${message}`];
-    return failed.map((test) => `${name}: ${test.fullName}\n${test.failureMessages.join('\n')}`);
+    if (failed.length === 0 && status === 'failed') return [`${relative(folder, file)}: ${message}`];
+    return failed.map(
+      (test) => `${relative(folder, file)}: ${test.fullName}\n${test.failureMessages.join('\n')}`,
+    );
   });
   if (crash !== '' && failures.length === 0) failures.push(crash);
-  return { passed: numPassedTests, skipped: numPendingTests + numTodoTests, failures };
+  const skips = {};
+  for (const { name: file, assertionResults } of testResults) {
+    for (const { status, fullName, meta } of assertionResults) {
+      if (status === 'passed' || status === 'failed') continue;
+      const reason = meta?.skipReason;
+      if (reason === undefined)
+        failures.push(`${relative(folder, file)}: ${fullName}\nskipped without a reason`);
+      else skips[reason] = (skips[reason] ?? 0) + 1;
+    }
+  }
+  return { passed, skips, failures };
 }

