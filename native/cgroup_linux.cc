@@ -71,7 +71,8 @@ std::optional<std::string> findGroup(const Version& version, const std::string& 
     const std::string_view controllers = line.substr(first + 1, second - first - 1);
     const bool wanted =
         version.filesystem == kVersion2.filesystem ? controllers.empty() : hasWord(controllers, "memory");
-    if (wanted) found = line.substr(second + 1);
+    // A path from the root of the hierarchy; what is none names no group.
+    if (wanted && startsWith(line.substr(second + 1), "/")) found = line.substr(second + 1);
     return !wanted;
   });
   return read.ok() ? found : std::nullopt;

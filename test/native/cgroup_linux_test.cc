@@ -85,6 +85,10 @@ int main() {
   check("version 2, a group outside the container's namespace",
         {{kMounts, mount2}, {kGroups, "0::/../other\n"}, {"sys/fs/cgroup/memory.max", "700\n"}}, "700 none");
 
+  // test/native/proc_fuzzer.cc found it: the search for the groups above it threw std::length_error.
+  check("version 2, a group that is no path",
+        {{kMounts, mount2}, {kGroups, "0::group\n"}, {"sys/fs/cgroup/memory.max", "700\n"}}, "none");
+
   check("version 1, own group among others",
         {{kMounts, mount1},
          {kGroups, "5:cpu,cpuacct:/x\n4:memory:/a\n1:name=systemd:/y\n0::/\n"},

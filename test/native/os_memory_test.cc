@@ -9,12 +9,12 @@
 
 #include "os_memory.h"
 
-#include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
 
+#include "checks.h"
 #include "process_memory.h"
 #if defined(_WIN32)
 #ifndef NOMINMAX
@@ -31,6 +31,9 @@
 namespace os = lazyshadow::os;
 using lazyshadow::Range;
 using lazyshadow::roundUp;
+using lazyshadow::test::check;
+using lazyshadow::test::checkEqual;
+using lazyshadow::test::checkOk;
 using os::Access;
 using os::Failure;
 using os::Placement;
@@ -41,25 +44,6 @@ namespace {
 constexpr size_t kMiB = size_t{1} << 20;
 
 bool emulated = false;
-int checks = 0;
-int failures = 0;
-
-void check(bool holds, const char* what, int line = __builtin_LINE()) {
-  checks++;
-  if (holds) return;
-  failures++;
-  std::printf("os_memory_test.cc:%d: not so: %s\n", line, what);
-}
-
-void checkOk(Status status, const char* what, int line = __builtin_LINE()) {
-  check(status.ok(), what, line);
-  if (!status.ok()) std::printf("    %s\n", os::describe(status).c_str());
-}
-
-void checkEqual(uint64_t got, uint64_t wanted, const char* what, int line = __builtin_LINE()) {
-  check(got == wanted, what, line);
-  if (got != wanted) std::printf("    %" PRIu64 ", wanted %" PRIu64 "\n", got, wanted);
-}
 
 void skip(const char* what, const char* why) {
   std::printf("skipped: %s: %s\n", what, why);
@@ -613,7 +597,7 @@ int main(int argc, char** argv) {
   dataLimitIsKept();
   failuresHaveNames();
 
-  std::printf("%d checks, %d failed (pages of %zu, granularity %zu)\n", checks, failures, page(),
-              granularity());
-  return failures == 0 ? 0 : 1;
+  std::printf("%d checks, %d failed (pages of %zu, granularity %zu)\n", lazyshadow::test::checks.load(),
+              lazyshadow::test::failures.load(), page(), granularity());
+  return lazyshadow::test::failures == 0 ? 0 : 1;
 }
