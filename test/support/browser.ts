@@ -14,7 +14,9 @@ const EXECUTABLE = '/usr/bin/chromium';
 
 /** Whether there is a browser, or has to be: what CI installs, it installs on Linux. */
 const hasBrowser =
-  existsSync(EXECUTABLE) || (process.env['CI'] !== undefined && linux && process.arch === 'x64' && !emulated);
+  linux &&
+  !emulated &&
+  (existsSync(EXECUTABLE) || (process.env['CI'] !== undefined && process.arch === 'x64'));
 
 /** Options of a test that needs it. */
 export const unlessNoBrowser = unless(hasBrowser, `there is no ${EXECUTABLE}`);
