@@ -3,7 +3,7 @@
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, posix } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { addAddon, emptyProject, pack, type Packed, removeProject, ROOT } from './support/stranger.js';
 
@@ -63,10 +63,28 @@ describe('the packed package', () => {
       'native/recorder/recording.c',
     ])
       expect(files).toContain(needed);
-    const known = /^(LICENSE|README\.md|package\.json|binding\.gyp|(dist|native|prebuilds|data)\/.*)$/;
+    const known =
+      /^(LICENSE|[A-Z]+\.md|package\.json|binding\.gyp|(dist|native|prebuilds|data|scripts\/examples)\/.*|docs\/[\w-]+\.(md|svg))$/;
     expect(files.filter((path) => !known.test(path))).toEqual([]);
     expect(files.filter((path) => /\.trc/.test(path))).toEqual(['data/heapgrow.trc.gz']);
     expect(files.filter((path) => /\.map$|_test\.|\.test\./.test(path))).toEqual([]);
+  });
+
+  it('holds all that its documents lead to', () => {
+    const files = packed.files.map(({ path }) => path);
+    const documents = files.filter((path) => path.endsWith('.md') && !path.startsWith('dist/'));
+    expect(documents).toContain('docs/troubleshooting.md');
+    const home = join(project, 'node_modules', 'lazyshadow');
+    for (const document of documents) {
+      const text = readFileSync(join(home, document), 'utf8');
+      const links = [...text.matchAll(/\]\((?!https:)([^)#\s]+)/g)].map(([, link = '']) =>
+        posix.join(dirname(document), link),
+      );
+      const broken = links.filter(
+        (link) => !files.some((path) => path === link || path.startsWith(`${link}/`)),
+      );
+      expect(broken, document).toEqual([]);
+    }
   });
 
   it('is small: two thirds of a megabyte, and what the binaries weigh', () => {

@@ -140,7 +140,10 @@ export class Heap {
     return this.#mallocAny(size, 0);
   }
 
-  /** As malloc, with flags: FlagNoPointers, FlagNoZero. Those that speak to a collector have no meaning here. */
+  /**
+   * As {@link Heap.malloc}, with flags: FlagNoPointers, FlagNoZero. Those that speak to a collector have no meaning here.
+   * @throws LazyShadowError as malloc
+   */
   mallocgc(size: number | bigint, flags: number): number {
     if (
       flags === NO_ZERO &&
@@ -222,6 +225,7 @@ export class Heap {
   /**
    * The block that an address lies in, allocated or in a free list: Go's mlookup. Null for an address in no span
    * in use, or past the last block of one.
+   * @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_RELEASED
    */
   mlookup(address: number | bigint): Block | null {
     this.#live('mlookup');
@@ -276,14 +280,20 @@ export class Heap {
     return view;
   }
 
-  /** Go's MemStats. */
+  /**
+   * Go's MemStats.
+   * @throws LazyShadowError ERR_RELEASED
+   */
   memStats(): MemStats {
     this.#live('memStats');
     const { heap, caches, cacheRecords, large } = this.#parts;
     return memStats(heap, caches, cacheRecords, large);
   }
 
-  /** MCache_ReleaseAll of every processor: free objects go back to their spans, and empty spans to the page heap. */
+  /**
+   * MCache_ReleaseAll of every processor: free objects go back to their spans, and empty spans to the page heap.
+   * @throws LazyShadowError ERR_RELEASED, ERR_INVALID_USE (by a race hook)
+   */
   flushCaches(): void {
     this.#alone('flushCaches', () => {
       for (const cache of this.#parts.caches) cache.releaseAll();
@@ -294,13 +304,19 @@ export class Heap {
    * Gives free pages back to the operating system, as Go's debug.FreeOSMemory: with what the caches hold, and
    * whatever their age. (What runs by itself every minute leaves the caches alone, and pages younger than 5 minutes.)
    * @returns bytes by which HeapReleased grew
+   * @throws LazyShadowError ERR_RELEASED, ERR_INVALID_USE (by a race hook); ERR_OS if pages, or their shadow, could not be
+   *   given back: all others were
    */
   scavenge(): number {
     this.flushCaches();
     return this.#alone('scavenge', () => scavenge(this.#heap, 0));
   }
 
-  /** What the timer does: gives back what has been free for at least so long. */
+  /**
+   * What the timer does: gives back what has been free for at least so many milliseconds. Nothing once released.
+   * @returns bytes by which HeapReleased grew
+   * @throws LazyShadowError ERR_INVALID_USE, ERR_OS, as {@link Heap.scavenge}
+   */
   scavengeOld(unusedForMs: number): number {
     return this.#released ? 0 : this.#alone('scavenge', () => scavenge(this.#heap, unusedForMs));
   }

@@ -184,12 +184,18 @@ export class Reservation {
     });
   }
 
-  /** The committed ranges, ascending, neighbours joined. */
+  /**
+   * The committed ranges, ascending, neighbours joined.
+   * @throws LazyShadowError ERR_RELEASED
+   */
   committedRanges(): AddressRange[] {
     return this.#live('committedRanges').committedRanges();
   }
 
-  /** What is reserved, committed and resident. Asks the operating system: milliseconds, not nanoseconds. */
+  /**
+   * What is reserved, committed and resident, in bytes. Asks the operating system: milliseconds, not nanoseconds.
+   * @throws LazyShadowError ERR_RELEASED; ERR_OS if the system does not tell
+   */
   stats(): MemoryStats {
     const handle = this.#live('stats');
     return guarded('stats', () => handle.stats());

@@ -29,12 +29,16 @@ export function geometry(): Geometry {
 /**
  * Memory of this process as the operating system counts it: from /proc on Linux, task_info on macOS,
  * GetProcessMemoryInfo on Windows. Takes milliseconds.
+ * @throws LazyShadowError ERR_OS if it does not tell; ERR_ADDON_MISSING
  */
 export function processMemory(): ProcessMemory {
   return guarded('processMemory', () => addon().processMemory());
 }
 
-/** Page size, limits and counters of the machine and of this process's place in it. */
+/**
+ * Page size, limits and counters of the machine and of this process's place in it.
+ * @throws LazyShadowError ERR_OS if the system does not tell; ERR_ADDON_MISSING
+ */
 export function systemMemory(): SystemMemory {
   const { pageSizeBytes, allocationGranularityBytes } = geometry();
   return {

@@ -80,7 +80,10 @@ export class Race {
     this.#detector.initialize(mainGoroutine);
   }
 
-  /** No call is allowed after it. */
+  /**
+   * The program ends: no call is allowed after it.
+   * @throws LazyShadowError ERR_INVALID_USE
+   */
   finalize(): void {
     this.#live();
     this.#finished = true;
@@ -98,6 +101,7 @@ export class Race {
   /**
    * Pages went back to the system and their shadow follows: accesses and sync objects there are forgotten.
    * The opposite of mapShadow, which Go does not have.
+   * @throws LazyShadowError ERR_INVALID_USE; ERR_OUT_OF_RANGE as Shadow.unmapShadow
    */
   unmapShadow(address: number, sizeBytes: number): void {
     this.#live();

@@ -8,7 +8,11 @@
 import type { RaceHooks } from '../heap/race-hooks.js';
 import { Race, type RaceOptions } from './package-race.js';
 
-/** Everything that race.ts and race0.ts have in common. */
+/**
+ * Everything that race.ts and race0.ts have in common. Goroutines are numbers of the caller's choice, 1 or more; addresses and
+ * pcs are below 2^48, sizes in bytes.
+ * {@link race0} throws nothing; {@link createRaceRuntime} says what a runtime that checks throws.
+ */
 export interface RaceRuntime extends RaceHooks {
   /** The program starts: its main goroutine, and its data and bss, which get their shadow here. */
   raceinit(mainGoroutine: number, dataAddress?: number, dataSizeBytes?: number): void;
@@ -111,8 +115,9 @@ export interface CheckingRuntime extends RaceRuntime {
 
 /**
  * The race runtime over a shadow.
- * @throws from each of its calls: LazyShadowError ERR_INVALID_USE, what the protocol does not allow, and
- *   ERR_OUT_OF_MEMORY, no shadow can be had; nothing has changed then
+ * @throws LazyShadowError ERR_INVALID_ARGUMENT, ERR_INVALID_USE (the shadow has a race runtime), ERR_RELEASED. From each of its
+ *   calls: ERR_INVALID_USE, what the protocol does not allow, and nothing has changed; ERR_OUT_OF_MEMORY, no shadow can be
+ *   had, and made again the call is completed
  */
 export function createRaceRuntime(options: RaceOptions): CheckingRuntime {
   const race = new Race(options);

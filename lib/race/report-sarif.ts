@@ -20,7 +20,10 @@ export interface SarifRun {
   readonly stripPathPrefix?: string;
 }
 
-/** A SARIF log with a run for each of `runs`. */
+/**
+ * A SARIF log with a run for each of `runs`, to be passed to JSON.stringify.
+ * @param version lazyshadow's, which the log names as its tool's
+ */
 export function sarifLog(runs: readonly SarifRun[], version: string): object {
   return {
     $schema: 'https://json.schemastore.org/sarif-2.1.0.json',

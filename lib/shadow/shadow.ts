@@ -337,7 +337,10 @@ export class Shadow {
     }
   }
 
-  /** What is mapped, reserved, committed and resident. Asks the operating system: milliseconds. */
+  /**
+   * What is mapped, reserved, committed and resident, in bytes. Asks the operating system: milliseconds.
+   * @throws LazyShadowError ERR_RELEASED; ERR_OS if the system does not tell
+   */
   stats(): ShadowStats {
     const map = this.#live('stats');
     return guarded('stats', () => map.stats());

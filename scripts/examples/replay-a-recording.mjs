@@ -6,7 +6,7 @@ import { formatReport, formatSummary, replayTrace, Shadow, TraceReader } from 'l
 
 const home = dirname(createRequire(import.meta.url).resolve('lazyshadow/package.json'));
 const [path = join(home, 'data', 'heapgrow.trc.gz'), policy = 'touch'] = process.argv.slice(2);
-const MiB = 2 ** 20;
+const inMiB = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
 const reader = await TraceReader.open(path);
 const shadow = new Shadow({ policy });
@@ -18,8 +18,8 @@ try {
   const { mappedBytes, committedBytes, residentBytes } = shadow.stats();
   console.log(`${events} events of ${goroutines} goroutines; ${racyAddresses.length} bytes raced on`);
   console.log(
-    `${policy}: ${mappedBytes / MiB} MiB mapped; of its shadow ${(committedBytes / MiB).toFixed(1)} MiB committed, ` +
-      `${(residentBytes / MiB).toFixed(1)} MiB resident`,
+    `${policy}: ${inMiB(mappedBytes)} mapped; of its shadow ${inMiB(committedBytes)} committed, ` +
+      `${inMiB(residentBytes)} resident`,
   );
 } finally {
   shadow.release();
