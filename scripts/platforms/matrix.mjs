@@ -32,7 +32,6 @@ const PLATFORM_SUITE = [
   'test/heap/heap.test.ts',
   'test/heap/scavenger.test.ts',
   'test/heap/sys.test.ts',
-  'test/measure',
   'test/race/heap-and-race.test.ts',
   'test/trace/replay-recordings.test.ts',
   'test/public-surface.test.ts',
@@ -46,8 +45,6 @@ const LEFT_OUT = {
     'test/native/views.test.ts': 'V8’s collector, which takes a minute there',
     'test/native/bad-input.test.ts': 'arguments are refused before anything is asked of the system',
     'test/native/limits.test.ts': 'the limits are the kernel’s, and starve the emulator',
-    'test/measure/heap-workloads.test.ts':
-      'the heap’s own arithmetic, in processes that take seconds to start',
   },
 };
 

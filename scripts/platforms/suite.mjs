@@ -1,7 +1,7 @@
 // Runs the tests with a platform's own Node and its prebuilt addon, in a copy of the checkout that holds nothing else
 // that could be loaded in its stead.
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { dirname, join } from 'node:path';
 import { addonPath } from './addons.mjs';
 import { execute, root, work } from './commands.mjs';
 
@@ -44,6 +44,11 @@ function stage(name, target, modules) {
   return folder;
 }
 
+/** A test file's path from the root; Wine names the folder another way than Linux. */
+function shortName(file) {
+  return file.slice(file.lastIndexOf('/test/') + 1);
+}
+
 /**
  * Runs vitest.
  * @param name of the run: its folder's and its log's
@@ -78,10 +83,8 @@ export async function runSuite(
   const { numPassedTests: passed, testResults } = JSON.parse(readFileSync(results, 'utf8'));
   const failures = testResults.flatMap(({ name: file, status, message, assertionResults }) => {
     const failed = assertionResults.filter((test) => test.status === 'failed');
-    if (failed.length === 0 && status === 'failed') return [`${relative(folder, file)}: ${message}`];
-    return failed.map(
-      (test) => `${relative(folder, file)}: ${test.fullName}\n${test.failureMessages.join('\n')}`,
-    );
+    if (failed.length === 0 && status === 'failed') return [`${shortName(file)}: ${message}`];
+    return failed.map((test) => `${shortName(file)}: ${test.fullName}\n${test.failureMessages.join('\n')}`);
   });
   if (crash !== '' && failures.length === 0) failures.push(crash);
   const skips = {};
@@ -89,8 +92,7 @@ export async function runSuite(
     for (const { status, fullName, meta } of assertionResults) {
       if (status === 'passed' || status === 'failed') continue;
       const reason = meta?.skipReason;
-      if (reason === undefined)
-        failures.push(`${relative(folder, file)}: ${fullName}\nskipped without a reason`);
+      if (reason === undefined) failures.push(`${shortName(file)}: ${fullName}\nskipped without a reason`);
       else skips[reason] = (skips[reason] ?? 0) + 1;
     }
   }
