@@ -1,8 +1,8 @@
 /**
- * Whether a series of measurements stays level.
+ * What a series of measurements says, outliers apart: its middle, and whether it stays level.
  */
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   const [low, high] = [sorted[middle - 1] ?? 0, sorted[middle] ?? 0];
