@@ -51,10 +51,15 @@ const { status } = spawnSync(
 
 /** As test/faults/settings.ts counts them. */
 const totals = new Map(
-  ['calls', 'refusals', 'faults injected', 'damaged files read', 'crashes', 'inconsistencies'].map((name) => [
-    name,
-    0,
-  ]),
+  [
+    'calls',
+    'refusals',
+    'faults injected',
+    'damaged files read',
+    'programs killed',
+    'crashes',
+    'inconsistencies',
+  ].map((name) => [name, 0]),
 );
 const lines = existsSync(figures) ? readFileSync(figures, 'utf8').trim().split('\n') : [];
 for (const { figure, number } of lines.map((line) => JSON.parse(line))) {
