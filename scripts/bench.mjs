@@ -63,7 +63,7 @@ function all(recordings) {
   const heap = script('bench-heap.mjs', '--json');
   if (values.json) console.log(JSON.stringify({ replays, startUps, mapShadow, heap }, undefined, 1));
   else console.log(`${replayTable(replays)}\n\n${startUpTable(startUps, mapShadow, heap)}`);
-  if (values.write) writeTables(root, replays, startUps, mapShadow, heap);
+  if (values.write) writeTables(replays, startUps, mapShadow, heap);
 }
 
 /** Each recording under each policy, and by the native runtime if it is there: medians. */

@@ -4,18 +4,24 @@
 //     npm run test:faults -- --seed 7 --duration 30 [PART]  each random part of those named for 30 minutes
 //
 // --seed: what the random parts do; 1 if left out. PART: the beginning of a file's name in test/faults, such as api.
-// --json FILE: vitest's own results. Exits 1 if anything failed.
+// --json FILE: vitest's own results. --write puts the figures into README.md. Exits 1 if anything failed.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { writeBetweenMarks } from './between-marks.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { seed: { type: 'string' }, duration: { type: 'string' }, json: { type: 'string' } },
+  options: {
+    seed: { type: 'string' },
+    duration: { type: 'string' },
+    json: { type: 'string' },
+    write: { type: 'boolean', default: false },
+  },
 });
 for (const [name, value] of Object.entries({ seed: values.seed ?? '1', duration: values.duration ?? '1' })) {
   if (Number(value) > 0) continue;
@@ -51,17 +57,26 @@ const { status } = spawnSync(
 
 /** As test/faults/settings.ts counts them. */
 const totals = new Map(
-  ['calls', 'refusals', 'faults injected', 'damaged files read', 'crashes', 'inconsistencies'].map((name) => [
-    name,
-    0,
-  ]),
+  [
+    'calls',
+    'refusals',
+    'faults injected',
+    'damaged files read',
+    'programs killed',
+    'crashes',
+    'inconsistencies',
+  ].map((name) => [name, 0]),
 );
 const lines = existsSync(figures) ? readFileSync(figures, 'utf8').trim().split('\n') : [];
 for (const { figure, number } of lines.map((line) => JSON.parse(line))) {
   totals.set(figure, (totals.get(figure) ?? 0) + number);
 }
+const figuresShown = [...totals].map(([name, total]) => [name, total.toLocaleString('en-US')]);
 console.log('\nfaults:');
-for (const [name, total] of totals)
-  console.log(`  ${name.padEnd(20)}${total.toLocaleString('en-US').padStart(12)}`);
+for (const [name, total] of figuresShown) console.log(`  ${name.padEnd(20)}${total.padStart(12)}`);
+if (values.write) {
+  const sentence = figuresShown.map(([name, total]) => `${total} ${name}`).join(', ');
+  writeBetweenMarks('README.md', 'faults', `The last run of the short form: ${sentence}.`);
+}
 rmSync(folder, { recursive: true });
 process.exit(status === 0 && totals.get('crashes') === 0 && totals.get('inconsistencies') === 0 ? 0 : 1);

@@ -60,11 +60,16 @@ async function start(policy) {
   return { running, ended, error: `${signal ?? `exit ${code}`} (no memory for Node itself)` };
 }
 
-/** Programs under a policy, one after the other until one is refused; all that ran keep running till then. */
-async function run(policy) {
+/**
+ * Programs under a policy, one after the other until one is refused; all that ran keep running till then. `setRoom`: for
+ * the memory of all programs together, whatever others on the machine do meanwhile.
+ */
+async function run(policy, setRoom) {
   const programs = [];
   let refusal;
   while (refusal === undefined && programs.length < most) {
+    const taken = programs.reduce((sum, { commitBytes }) => sum + commitBytes, 0);
+    setRoom?.(Math.max(MiB, limitMiB * MiB - taken));
     const program = await start(policy);
     if (program.error === undefined) programs.push(program);
     else refusal = program.error;
@@ -84,7 +89,8 @@ async function run(policy) {
 
 const rows = [];
 for (const policy of policies) {
-  rows.push(together ? await withoutOvercommit(limitMiB * MiB, () => run(policy)) : await run(policy));
+  const runIt = (setRoom) => run(policy, setRoom);
+  rows.push(together ? await withoutOvercommit(limitMiB * MiB, runIt) : await runIt());
 }
 
 const limited = together

@@ -49,14 +49,17 @@ function turnOvercommitOff(roomBytes) {
   writeFileSync(`${SETTINGS}memory`, '2\n');
 }
 
-/** Runs an action, which may be asynchronous, while that many bytes more can be committed on this machine. */
+/**
+ * Runs an action, which may be asynchronous, while that many bytes more can be committed on this machine. The action is
+ * given a function that says so anew, for others commit and give back meanwhile.
+ */
 export async function withoutOvercommit(roomBytes, action) {
   const keeper = spawn('sh', ['-c', KEEPER], { detached: true, stdio: ['pipe', 'pipe', 'ignore'] });
   const ended = once(keeper, 'close');
   try {
     await once(keeper.stdout, 'data');
     turnOvercommitOff(roomBytes);
-    return await action();
+    return await action(turnOvercommitOff);
   } finally {
     keeper.stdin.end();
     await ended;

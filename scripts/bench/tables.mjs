@@ -1,6 +1,5 @@
 // What the benchmark found, as Markdown, which reads as well in a terminal.
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { writeBetweenMarks } from '../between-marks.mjs';
 
 const MIB = 2 ** 20;
 const POLICY = 'touch'; // the one that README shows
@@ -97,17 +96,10 @@ export function againstTable(rows, commit) {
 }
 
 /** Puts the tables between the marks in README.md and docs/performance.md. */
-export function writeTables(root, replays, startUps, mapShadow, heap) {
+export function writeTables(replays, startUps, mapShadow, heap) {
   const all = `${replayTable(replays)}\n\n${startUpTable(startUps, mapShadow, heap)}`;
-  for (const [file, text] of [
-    ['README.md', shortTable(replays)],
-    ['docs/performance.md', all],
-  ]) {
-    const path = join(root, file);
-    const parts = readFileSync(path, 'utf8').split(/(<!-- bench: .*-->\n)[^]*?(<!-- end of bench -->)/);
-    if (parts.length !== 4) throw new Error(`${file} has no place for the tables of the benchmark`);
-    writeFileSync(path, `${parts[0]}${parts[1]}\n${text}\n\n${parts[2]}${parts[3]}`);
-  }
+  writeBetweenMarks('README.md', 'bench', shortTable(replays));
+  writeBetweenMarks('docs/performance.md', 'bench', all);
 }
 
 function table(header, rows) {

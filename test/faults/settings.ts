@@ -22,7 +22,13 @@ export function repeatWith(seed: number, part: string): string {
 
 /** What is counted. */
 export type Figure =
-  'calls' | 'refusals' | 'faults injected' | 'damaged files read' | 'crashes' | 'inconsistencies';
+  | 'calls'
+  | 'refusals'
+  | 'faults injected'
+  | 'damaged files read'
+  | 'programs killed'
+  | 'crashes'
+  | 'inconsistencies';
 
 /** Adds to a figure of this run. */
 export function count(figure: Figure, number: number): void {

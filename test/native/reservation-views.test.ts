@@ -2,13 +2,12 @@
  * Views of a reservation's memory: they never outlive it, and it never ends under them.
  */
 import { setImmediate } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { Reservation } from '../../lib/native/reservation.js';
 import { geometry } from '../../lib/native/system.js';
 import type { ShadowMemory } from '../../lib/shadow/segment.js';
 import { Shadow, windowsOf } from '../../lib/shadow/shadow.js';
+import { collectGarbage } from '../support/garbage.js';
 import { isAnythingAt } from '../support/proc.js';
 import { expectRefusal } from '../support/refusals.js';
 import { unless } from '../support/skips.js';
@@ -16,13 +15,10 @@ import { unless } from '../support/skips.js';
 const PAGE = geometry().pageSizeBytes;
 const HEAP = 0xc0_0000_0000;
 
-setFlagsFromString('--expose-gc');
-const collect = runInNewContext('gc') as () => void;
-
 /** Several times, because one object's end may be the beginning of another's. */
 async function collectAll(): Promise<void> {
   for (let i = 0; i < 5; i++) {
-    collect();
+    collectGarbage();
     await setImmediate();
   }
 }
