@@ -5,7 +5,7 @@
 import { describe, expect, it } from 'vitest';
 import { inChild } from '../support/child.js';
 import { linux } from '../support/proc.js';
-import { slow } from '../support/sizes.js';
+import { sanitized, slow } from '../support/sizes.js';
 import { unless } from '../support/skips.js';
 
 const ENOMEM = 12;
@@ -129,7 +129,9 @@ describe('a touch that the system refuses', withDataLimit, () => {
   });
 });
 
-describe('a limit on address space', withLimits, () => {
+const withRoom = sanitized ? unless(false, 'AddressSanitizer takes 16 TiB of addresses itself') : withLimits;
+
+describe('a limit on address space', withRoom, () => {
   const refusals = (limitKiB: number, options: string) =>
     inChild(
       `report(['eager', 'lazy', 'touch'].map((policy) => refusal(() => new Shadow({ policy, ${options} }))));`,

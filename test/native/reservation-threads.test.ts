@@ -119,7 +119,8 @@ describe('another thread', () => {
   });
 
   it('keeps the memory when this one releases it', async () => {
-    const reservation = Reservation.reserve(16 * PAGE);
+    // Where nobody else maps anything once it is gone.
+    const reservation = Reservation.reserve(16 * PAGE, { address: 0x5a00_0000_0000, exact: true });
     const { address } = reservation;
     reservation.commit(address, PAGE);
     reservation.bytes(address, PAGE).fill(5);

@@ -16,6 +16,9 @@ export const wine = process.env['LAZYSHADOW_TEST_EMULATED'] === 'wine';
 /** Whether each instruction is emulated too, at a tenth of the speed: then a part of the recordings must do. */
 export const slow = process.env['LAZYSHADOW_TEST_EMULATED'] === 'qemu';
 
+/** Whether the addon was built with AddressSanitizer (scripts/sanitizers.mjs), which takes addresses and memory itself. */
+export const sanitized = process.env['LAZYSHADOW_TEST_SANITIZED'] !== undefined;
+
 /** For tests that are not about the size: the heap of the layout, or 4 GiB of it. */
 export const HEAP_SIZE: ShadowOptions = emulated ? { heapBytes: 2 ** 32 } : {};
 
