@@ -27,24 +27,34 @@ function digestOf(command) {
 }
 
 /**
- * Builds a target's binary, if it is not there already, and checks it.
- * @returns a line that says what it wants
- * @throws ToolMissing, or Error with the compiler's output or what is wrong with the binary
+ * The words that compile an addon.
+ * @param os one of gyp's systems
+ * @param how `command`: the compiler; `link`: what comes last
+ * @param sources from the root
  */
-export const buildAddon = once(async (target) => {
-  const { os, folder, compiler } = TARGETS[target];
-  const { name, sources, flags } = addonRecipe(os);
-  const { command, link, env } = await compiler();
+export async function compileCommand(os, { command, link }, sources) {
   const includes = [join(root, 'node_modules', 'node-addon-api'), join(await nodeApiHeaders(), 'include')];
-  const build = [
+  return [
     ...command,
-    ...flags,
+    ...addonRecipe(os).flags,
     ...(os === 'win' ? [] : ['-fPIC']),
     ...includes.map((path) => `-I${path}`),
     '-shared',
     ...sources,
     ...link,
   ];
+}
+
+/**
+ * Builds a target's binary, if it is not there already, and checks it.
+ * @returns a line that says what it wants
+ * @throws ToolMissing, or Error with the compiler's output or what is wrong with the binary
+ */
+export const buildAddon = once(async (target) => {
+  const { os, folder, compiler } = TARGETS[target];
+  const { name, sources } = addonRecipe(os);
+  const { env, ...how } = await compiler();
+  const build = await compileCommand(os, how, sources);
   const path = addonPath(target);
   const stamp = join(work, `${target}.digest`);
   const digest = digestOf(build);

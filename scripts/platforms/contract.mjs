@@ -1,6 +1,6 @@
 // The C++ programs of test/native, which hold native/'s platform sources to their contract without Node: built for
 // every platform, and run directly, under Wine, or under qemu. macOS is compiled and linked only, unless this is a Mac.
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execute, root, work } from './commands.mjs';
 import { platformSources, zigFor } from './targets.mjs';
@@ -10,6 +10,19 @@ const out = join(work, 'contract');
 const GiB = 2 ** 30;
 
 const FLAGS = ['-std=c++17', '-O1', '-g', '-Wall', '-Wextra', '-I', join(root, 'native')];
+
+/** Whatever they report ends the program. */
+export const ADDRESS_SANITIZER = [
+  '-fsanitize=address,undefined',
+  '-fno-sanitize-recover=undefined',
+  '-fno-omit-frame-pointer',
+];
+export const THREAD_SANITIZER = ['-fsanitize=thread'];
+
+/** What threads_test tries: all of native/ that knows nothing of Node and of no system. */
+const CORE = ['range_set', 'release', 'reservation', 'reserved_memory', 'shadow_map'].map(
+  (name) => `native/${name}.cc`,
+);
 
 /** Larger pages and granularity than the machine's, as Apple silicon, some arm64 kernels and Windows have. */
 const SIMULATED = [
@@ -31,6 +44,12 @@ const HOSTS = { linux: LINUX, win32: WINDOWS, darwin: MACOS };
 /** A compiler of this machine, by its name. */
 const installed = async (name, ...flags) => ({ command: [await program(name), ...flags], env: {} });
 
+/** ThreadSanitizer keeps places for its own memory, which programs run into that are placed more at random. */
+function notTooRandom() {
+  const bits = Number(readFileSync('/proc/sys/vm/mmap_rnd_bits', 'utf8'));
+  return bits > 28 ? ['setarch', '-R'] : [];
+}
+
 /**
  * `compiler` and `runner` fetch their tools when they are called; `runner` gives what to put before the program, and
  * is null where it cannot run. `options`: the program's own.
@@ -43,11 +62,19 @@ const TARGETS = {
     simulated: SIMULATED,
   },
   sanitizers: {
-    ...HOSTS[process.platform],
-    compiler: () => installed('g++', '-fsanitize=address,undefined', '-fno-sanitize-recover=undefined'),
+    ...LINUX,
+    programs: [...LINUX.programs, 'threads_test'],
+    compiler: () => installed('g++', ...ADDRESS_SANITIZER),
     runner: () => ({ command: [] }),
     simulated: SIMULATED,
-    only: ['linux', 'darwin'],
+    only: ['linux'],
+  },
+  'thread-sanitizer': {
+    ...LINUX,
+    programs: ['threads_test'],
+    compiler: () => installed('g++', ...THREAD_SANITIZER),
+    runner: () => ({ command: notTooRandom() }),
+    only: ['linux'],
   },
   'linux-musl-x64': {
     ...LINUX,
@@ -84,32 +111,39 @@ export function notHere(name) {
 
 /**
  * Builds and runs a target's programs.
+ * @param options more options, by program
+ * @param timeoutMs for each program
  * @returns whether they ran, and what they said, a line each
  * @throws ToolMissing, or Error with what does not hold
  */
-export async function holdContract(name) {
+export async function holdContract(name, { options = {}, timeoutMs } = {}) {
   const target = TARGETS[name];
   mkdirSync(out, { recursive: true });
   const compiler = await target.compiler();
   const runner = await target.runner?.();
-  const sources = platformSources(target.os).map((file) => join(root, file));
   const lines = [];
   for (const test of target.programs) {
     const binary = join(out, `${name}-${test}${target.suffix ?? ''}`);
-    const source = join(root, 'test', 'native', `${test}.cc`);
+    const isMemory = test === 'os_memory_test';
+    const tried = [...(test === 'threads_test' ? CORE : []), ...platformSources(target.os)];
+    const sources = [`test/native/${test}.cc`, ...tried].map((file) => join(root, file));
     const flags = [...FLAGS, ...(target.flags ?? [])];
-    const build = [...compiler.command, ...flags, source, ...sources, '-o', binary];
+    const build = [...compiler.command, ...flags, ...sources, '-o', binary];
     const log = join(out, `${name}-${test}`);
     await execute([...build, ...(target.libraries ?? [])], { env: compiler.env, log: `${log}-build.log` });
     if (runner === undefined) {
       lines.push(`${test}: compiled and linked; it cannot run here`);
       continue;
     }
-    const isMemory = test === 'os_memory_test';
     for (const simulated of isMemory ? [{}, ...(target.simulated ?? [])] : [{}]) {
-      const command = [...runner.command, binary, ...(isMemory ? (target.options ?? []) : [])];
+      const command = [
+        ...runner.command,
+        binary,
+        ...(isMemory ? (target.options ?? []) : []),
+        ...(options[test] ?? []),
+      ];
       const env = { ...runner.env, ...simulated };
-      lines.push(`${test}: ${await execute(command, { env, log: `${log}.log` })}`);
+      lines.push(`${test}: ${await execute(command, { env, log: `${log}.log`, timeoutMs })}`);
     }
   }
   return { ran: runner !== undefined, lines };

@@ -1,7 +1,7 @@
 // The matrix: which cells there are, and what each does. A cell's `run` gives { passed, skips, failures, notes }, or
 // { built, notes } where nothing could be run. Cells with the same `lock` never run at the same time.
 import { join } from 'node:path';
-import { buildAddon } from './addons.mjs';
+import { addonPath, buildAddon } from './addons.mjs';
 import { execute, once, root, work } from './commands.mjs';
 import { CONTRACT_TARGETS, holdContract, notHere } from './contract.mjs';
 import { nativeHost, qemuHost, wineHost } from './hosts.mjs';
@@ -109,7 +109,7 @@ export function cells() {
       const run = async () => {
         await buildLibrary(BUILD_LIBRARY);
         await buildAddon(platform);
-        const result = await runSuite(`${platform}-${major}`, platform, await start(version), {
+        const result = await runSuite(`${platform}-${major}`, addonPath(platform), await start(version), {
           ...suite,
           files,
         });

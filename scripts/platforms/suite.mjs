@@ -2,7 +2,6 @@
 // that could be loaded in its stead.
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { addonPath } from './addons.mjs';
 import { execute, root, work } from './commands.mjs';
 
 const COPIED = [
@@ -29,8 +28,8 @@ const COPIED = [
 
 const MINUTES = 60_000;
 
-/** A copy of the checkout for a target: its addon, the host's node_modules. Gives its folder. */
-function stage(name, target, modules) {
+/** A copy of the checkout with this addon and the host's node_modules. Gives its folder. */
+function stage(name, binary, modules) {
   const folder = join(work, 'stage', name);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
@@ -39,7 +38,7 @@ function stage(name, target, modules) {
   }
   const addon = join(folder, 'build', 'Release', 'lazyshadow.node');
   mkdirSync(dirname(addon), { recursive: true });
-  cpSync(addonPath(target), addon);
+  cpSync(binary, addon);
   symlinkSync(modules, join(folder, 'node_modules'), 'junction');
   return folder;
 }
@@ -52,18 +51,18 @@ function shortName(file) {
 /**
  * Runs vitest.
  * @param name of the run: its folder's and its log's
- * @param target whose addon
+ * @param addon the binary
  * @param host from hosts.mjs
  * @param files what to give vitest to choose tests by; none for all
  * @returns how many tests passed, how many were skipped for each reason, and what failed
  */
 export async function runSuite(
   name,
-  target,
+  addon,
   host,
   { files = [], env = {}, flags = [], timeoutMs = 15 * MINUTES },
 ) {
-  const folder = stage(name, target, host.modules);
+  const folder = stage(name, addon, host.modules);
   const results = join(folder, 'results.json');
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--pool=forks'];
   const reporters = ['--reporter=default', '--reporter=json', '--outputFile.json=results.json'];

@@ -12,6 +12,7 @@ const home = process.env.LAZYSHADOW_TOOLS ?? join(work, 'tools');
 /** Which Debian packages a program comes from. */
 const DEBIAN = {
   'g++': ['g++'],
+  'clang++': ['clang', 'libclang-rt-dev'],
   wine: ['wine', 'wine64'],
   'x86_64-w64-mingw32-g++-posix': ['g++-mingw-w64-x86-64-posix'],
   'aarch64-linux-gnu-g++': ['g++-aarch64-linux-gnu', 'libc6-dev-arm64-cross'],

@@ -1,12 +1,15 @@
 // Several threads at once on reservations and shadow maps, without Node, which ThreadSanitizer cannot watch.
 //
-//     threads_test [--rounds N] [--seed N]
+//     threads_test [--seed N] [--seconds N]
+//
+// With --seconds it goes on with the next seeds until the time is up.
 //
 // What a thread finds is checked against what it did itself: each has bytes, or a part of the application, of
 // its own, on pages that it shares with the others. Exits 0 and prints the number of checks if all hold;
 // otherwise a line for each that does not, and exits 1.
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -31,6 +34,8 @@ using lazyshadow::test::checkOk;
 namespace {
 
 constexpr size_t kThreads = 4;
+/// Steps of each thread in each part of the test.
+constexpr size_t kRounds = 200;
 constexpr size_t kMiB = size_t{1} << 20;
 
 size_t page() {
@@ -131,14 +136,14 @@ class ReservationUser {
   std::map<uintptr_t, uint8_t> written_;
 };
 
-void reservationIsShared(uint64_t seed, size_t rounds) {
+void reservationIsShared(uint64_t seed) {
   constexpr size_t kPages = 64;
   const auto reservation =
       Reservation::reserve(0, kPages * page(), os::Placement::Anywhere, Reservation::Sharing::Shared);
   together([&](size_t thread) {
     Random random(seed, thread);
     ReservationUser user(reservation->range().start, thread);
-    for (size_t round = 0; round < rounds; ++round) user.step(random);
+    for (size_t round = 0; round < kRounds; ++round) user.step(random);
   });
   const Reservation::Stats stats = reservation->stats();
   checkEqual(stats.usage.committed, stats.committed, "the system counts what the reservation does");
@@ -302,14 +307,14 @@ class ShadowUser {
 /// Which threads are viewers: all, one or none. Only then, if it is the one that forgets, do pages go back.
 constexpr unsigned kViewers[] = {0b1111, 0b0001, 0b0000};
 
-void shadowIsShared(Policy policy, unsigned viewers, uint64_t seed, size_t rounds, bool refuse) {
+void shadowIsShared(Policy policy, unsigned viewers, uint64_t seed, bool refuse) {
   auto map = ShadowMap::create(designOf(policy));
   check(map->claim(), "the first claim is granted");
   together([&](size_t thread) {
     Random random(seed, thread);
     const bool isViewer = (viewers >> thread & 1) != 0;
     ShadowUser user(map->id(), thread, isViewer ? ShadowUser::Role::Viewer : ShadowUser::Role::Mapper);
-    for (size_t round = 0; round < rounds; ++round) {
+    for (size_t round = 0; round < kRounds; ++round) {
       if (refuse && random.below(4) == 0) {
         // Reserve, commit, decommit, zero: the next call of any thread, or one soon after.
         os::FaultInjection::arm(os::FaultPlan{{true, true, true, true}, random.below(4), 1, ENOMEM});
@@ -329,12 +334,13 @@ void shadowIsShared(Policy policy, unsigned viewers, uint64_t seed, size_t round
 }
 
 /// Each thread makes reservations and maps of its own and drops them, and meanwhile uses the others'.
-void othersComeAndGo(uint64_t seed, size_t rounds) {
+void othersComeAndGo(uint64_t seed) {
   std::array<std::atomic<uintptr_t>, kThreads> addresses{};
   std::array<std::atomic<uint64_t>, kThreads> ids{};
   together([&](size_t thread) {
     Random random(seed, thread);
-    for (size_t round = 0; round < rounds; ++round) {
+    // Fewer, since sanitizers pay for all addresses that are mapped.
+    for (size_t round = 0; round < kRounds / 10; ++round) {
       const auto reservation =
           Reservation::reserve(0, 16 * page(), os::Placement::Anywhere, Reservation::Sharing::Shared);
       auto map = ShadowMap::create(designOf(Policy::Lazy));
@@ -363,21 +369,25 @@ void othersComeAndGo(uint64_t seed, size_t rounds) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  size_t rounds = 300;
   uint64_t seed = 1;
+  std::chrono::seconds duration{0};
   for (int i = 1; i + 1 < count; i += 2) {
     const uint64_t value = std::strtoull(arguments[i + 1], nullptr, 10);
-    if (std::strcmp(arguments[i], "--rounds") == 0) rounds = value;
     if (std::strcmp(arguments[i], "--seed") == 0) seed = value;
+    if (std::strcmp(arguments[i], "--seconds") == 0) duration = std::chrono::seconds(value);
   }
-  reservationIsShared(seed, rounds);
-  for (const Policy policy : {Policy::Eager, Policy::Unreserved, Policy::Lazy, Policy::Touch}) {
-    for (const unsigned viewers : kViewers) {
-      for (const bool refuse : {false, true}) shadowIsShared(policy, viewers, seed, rounds, refuse);
+  const auto end = std::chrono::steady_clock::now() + duration;
+  do {
+    reservationIsShared(seed);
+    for (const Policy policy : {Policy::Eager, Policy::Unreserved, Policy::Lazy, Policy::Touch}) {
+      for (const unsigned viewers : kViewers) {
+        for (const bool refuse : {false, true}) shadowIsShared(policy, viewers, seed, refuse);
+      }
     }
-  }
-  othersComeAndGo(seed, rounds);
-  std::printf("%d checks, %d failed (%zu threads, seed %" PRIu64 ")\n", lazyshadow::test::checks.load(),
-              lazyshadow::test::failures.load(), kThreads, seed);
+    othersComeAndGo(seed);
+    seed++;
+  } while (lazyshadow::test::failures == 0 && std::chrono::steady_clock::now() < end);
+  std::printf("%d checks, %d failed (%zu threads, last seed %" PRIu64 ")\n", lazyshadow::test::checks.load(),
+              lazyshadow::test::failures.load(), kThreads, seed - 1);
   return lazyshadow::test::failures == 0 ? 0 : 1;
 }
