@@ -7,9 +7,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { linux } from './support/proc.js';
 import { program, programBytes } from './support/recordings.js';
+import { unless } from './support/skips.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+const onLinux = unless(linux, 'only Linux counts reserved addresses against ulimit -v as this expects');
 
 function run(script: string, ...args: string[]): string {
   const { status, stdout, stderr } = spawnSync(process.execPath, [`${root}/scripts/${script}`, ...args], {
@@ -48,6 +51,18 @@ describe('scripts', () => {
     expect(shadow('unreserved')).toBe(shadow('lazy'));
     expect(shadow('touch')).toBe(0);
     expect(shadow('eager')).toBeGreaterThan(100 * shadow('lazy'));
+  });
+
+  it('examples/many-processes says which policies a limit refuses', onLinux, () => {
+    const limited = 'ulimit -v 20000000 && exec "$0" scripts/examples/many-processes.mjs 2 16';
+    const { stdout, status } = spawnSync('bash', ['-c', limited, process.execPath], {
+      cwd: root,
+      encoding: 'utf8',
+    });
+    expect(status).toBe(0);
+    for (const policy of ['eager', 'lazy', 'touch'])
+      expect(stdout).toMatch(new RegExp(`^${policy} +refused: ERR_OUT_OF_MEMORY$`, 'm'));
+    expect(stdout).toMatch(/^unreserved +\d+\.\d MiB/m);
   });
 
   it('examples/uninitialised-reads finds what is wrong, and nothing else', () => {

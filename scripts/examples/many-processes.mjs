@@ -13,16 +13,19 @@ if (process.send) {
   // A process of the experiment: fills a heap with blocks whose shadow nobody looks at, says what that took, and waits.
   const { policy, heapBytes } = JSON.parse(process.argv[2]);
   const before = processMemory();
-  const shadow = new Shadow({ policy });
-  const heap = new Heap({ race: shadowHooks(shadow), scavenger: false });
-  for (let held = 0; held < heapBytes; held += BLOCK_BYTES) heap.bytes(heap.malloc(BLOCK_BYTES), 8).fill(1);
-  const { commitBytes, residentBytes } = processMemory();
-  const { committedBytes } = shadow.stats();
-  process.send({
-    shadow: committedBytes,
-    resident: residentBytes - before.residentBytes,
-    charge: (commitBytes ?? 0) - (before.commitBytes ?? 0),
-  });
+  try {
+    const shadow = new Shadow({ policy });
+    const heap = new Heap({ race: shadowHooks(shadow), scavenger: false });
+    for (let held = 0; held < heapBytes; held += BLOCK_BYTES) heap.bytes(heap.malloc(BLOCK_BYTES), 8).fill(1);
+    const { commitBytes, residentBytes } = processMemory();
+    process.send({
+      shadow: shadow.stats().committedBytes,
+      resident: residentBytes - before.residentBytes,
+      charge: (commitBytes ?? 0) - (before.commitBytes ?? 0),
+    });
+  } catch (error) {
+    process.send({ refused: error.code });
+  }
   // Its memory is there until the parent has heard of everybody's.
   await once(process, 'disconnect');
 } else {
@@ -38,9 +41,9 @@ if (process.send) {
     const children = Array.from({ length: count }, () => fork(fileURLToPath(import.meta.url), [task]));
     const answers = await Promise.all(children.map((child) => once(child, 'message')));
     const total = (field) => answers.reduce((sum, [answer]) => sum + answer[field], 0);
-    console.log(
-      `${policy.padEnd(10)}${mib(total('shadow'))}${mib(total('resident'))}${mib(total('charge'))}`,
-    );
+    const refused = answers.find(([answer]) => answer.refused)?.[0].refused;
+    const sums = `${mib(total('shadow'))}${mib(total('resident'))}${mib(total('charge'))}`;
+    console.log(policy.padEnd(10) + (refused === undefined ? sums : `  refused: ${refused}`));
     for (const child of children) child.disconnect();
     await Promise.all(children.map((child) => (child.exitCode === null ? once(child, 'exit') : undefined)));
   }

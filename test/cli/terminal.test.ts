@@ -83,9 +83,17 @@ describe('on a terminal', unlessNoTerminal, () => {
     const text = stripVTControlCharacters(output);
     expect(text).toMatch(/lazy +\d+\.\d s +\d+ MiB +577\.1 GiB .*█+▒*·+/);
     expect(text.slice(text.lastIndexOf('growth workload'))).toMatch(/touch +577\.1 GiB/);
-    const narrow = stripVTControlCharacters(onTerminal(args, { columns: 90 }).output);
+    const less = ['top', '--workload', 'growth', '--heap', '16M', '--seconds', '1'];
+    const narrow = stripVTControlCharacters(onTerminal(less, { columns: 90 }).output);
     expect(narrow).toMatch(/lazy +\d+\.\d s/);
     expect(narrow).not.toContain('█');
+    // In the usual 80 columns a row is still a row: it begins with a policy, ends with its bar, and is not broken.
+    const usual = stripVTControlCharacters(onTerminal(less, { columns: 80 }).output);
+    const rows = usual.slice(0, usual.lastIndexOf('growth workload')).match(/^.*\d\.\d s .*$/gm) ?? [];
+    expect(rows.length).toBeGreaterThan(4);
+    expect(rows.some((row) => row.includes('█'))).toBe(true);
+    const whole = /^(eager|unreserved|lazy|touch) .*B( +[█▒·]+)?$/;
+    expect(rows.map((row) => row.trimEnd()).filter((row) => !whole.test(row) || row.length > 80)).toEqual([]);
   });
 
   it('colours are there, and off with NO_COLOR or on a dumb terminal', () => {

@@ -92,14 +92,34 @@ function tableView(): View {
   };
 }
 
-const HEAD = ['policy', 'time', 'heap', 'reserved', 'committed', 'resident', 'RSS', 'commit charge'];
-/** Width of the columns above, and of the narrowest bar that says anything. */
-const TEXT_COLUMNS = 90;
+/** A column of sizes: its head, and what a sample has for it. */
+type Column = readonly [head: string, size: (sample: Sample) => number | null];
+const SHADOW_COLUMNS: readonly Column[] = [
+  ['heap', (sample) => sample.heapBytes],
+  ['reserved', (sample) => sample.reservedBytes],
+  ['committed', (sample) => sample.committedBytes],
+  ['resident', (sample) => sample.residentBytes],
+];
+const PROCESS_COLUMNS: readonly Column[] = [
+  ['RSS', (sample) => sample.processResidentBytes],
+  ['commit charge', (sample) => sample.processCommitBytes],
+];
+/** Width of the text with all columns, and with those of the shadow: at their widest, so that nothing jumps while they grow. */
+const WHOLE_WIDTH = 90;
+const SHADOW_WIDTH = 65;
+/** The narrowest bar that says anything, and the widest that is needed. */
 const LEAST_BAR = 12;
+const MOST_BAR = 60;
 
-/** The table, with a bar in each row where there is room for one. */
+/**
+ * The table, no wider than the terminal: in 80 columns it is about the shadow alone. With a bar in each row where there is
+ * room for one.
+ */
 export function formatLatest(latest: ReadonlyMap<Policy, Sample>, colours: Colours, columns: number): string {
-  const barWidth = Math.min(60, columns - TEXT_COLUMNS);
+  const whole = columns >= WHOLE_WIDTH;
+  const shown = whole ? [...SHADOW_COLUMNS, ...PROCESS_COLUMNS] : SHADOW_COLUMNS;
+  const barWidth = Math.min(MOST_BAR, columns - (whole ? WHOLE_WIDTH : SHADOW_WIDTH));
+  const hasBar = barWidth >= LEAST_BAR;
   const extent = logExtent(
     [...latest.values()].flatMap((sample) => [
       sample.reservedBytes,
@@ -110,25 +130,18 @@ export function formatLatest(latest: ReadonlyMap<Policy, Sample>, colours: Colou
   const rows = POLICIES.flatMap((policy) => {
     const sample = latest.get(policy);
     if (sample === undefined) return [];
-    const sizes = [
-      sample.heapBytes,
-      sample.reservedBytes,
-      sample.committedBytes,
-      sample.residentBytes,
-      sample.processResidentBytes,
-      sample.processCommitBytes,
-    ];
     return [
       [
         colours.bold(policy),
         `${(sample.atMs / 1000).toFixed(1)} s`,
-        ...sizes.map(humanBytes),
-        ...(barWidth >= LEAST_BAR ? [bar(sample, barWidth, extent)] : []),
+        ...shown.map(([, size]) => humanBytes(size(sample))),
+        ...(hasBar ? [bar(sample, barWidth, extent)] : []),
       ],
     ];
   });
   const scale = `${humanBytes(extent.min)} … ${humanBytes(extent.max)}`;
-  const head = barWidth >= LEAST_BAR ? [...HEAD, scale.slice(0, barWidth).padEnd(barWidth)] : HEAD;
+  const head = ['policy', 'time', ...shown.map(([name]) => name)];
+  if (hasBar) head.push(scale.slice(0, barWidth).padEnd(barWidth));
   return plainTable(head.map(colours.dim), rows);
 }
 
