@@ -17,9 +17,11 @@ const MINUTES = 60_000;
 /** Lines of a failed program's output that are worth showing. */
 const TAIL_LINES = 60;
 
-/** Whether a program can be started. */
+/** Whether there is a program of this name. That it could not be started for another reason is an error. */
 export function isProgram(name) {
-  return spawnSync(name, ['--version'], { stdio: 'ignore' }).error === undefined;
+  const { error } = spawnSync(name, ['--version'], { stdio: 'ignore' });
+  if (error !== undefined && error.code !== 'ENOENT') throw error;
+  return error === undefined;
 }
 
 /**

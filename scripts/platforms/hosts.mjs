@@ -1,7 +1,7 @@
 // How Node of a platform is started on this machine: directly, under Wine, or under qemu.
 //
-// A host is { platform, start, env, modules }: `start` is the words that come before Node's arguments, `modules`
-// the folder of the dependencies for it.
+// A host is { platform, start, env, modules, reserves }: `start` is the words that come before Node's arguments, `modules`
+// the folder of the dependencies for it, `reserves` whether hundreds of gigabytes of addresses are reserved in no time.
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { execute, root, work } from './commands.mjs';
@@ -43,7 +43,7 @@ export async function qemuHost(version) {
   writeFileSync(preload, `process.execPath = ${JSON.stringify(wrapper)};\n`);
   const env = { NODE_OPTIONS: `--require=${preload}` };
   const modules = await nodeModules('linux', 'arm64');
-  return checked({ start: [wrapper], env, modules }, 'linux-arm64', version);
+  return checked({ start: [wrapper], env, modules, reserves: false }, 'linux-arm64', version);
 }
 
 /** That it really is the Node it is taken for. */
@@ -52,7 +52,7 @@ async function checked(host, platform, version) {
   const question = 'console.log(`${process.platform}-${process.arch} ${process.versions.node}`)';
   const answer = await execute([...host.start, '-e', question], { env: host.env, log });
   if (answer !== `${platform} ${version}`) throw new Error(`Node ${version} for ${platform} says ${answer}`);
-  return { ...host, platform };
+  return { reserves: true, ...host, platform };
 }
 
 /** Wine 8 has no bcryptprimitives.dll, whose one function everything that is written in Rust calls. */
