@@ -113,7 +113,8 @@ export class HeapActor implements Actor {
 
   #shadowFor(place: number): Shadow {
     const { random, calls, thread } = this.#world;
-    const start = 0x6000_0000_0000 + (thread * 4 + place) * 2 ** 40;
+    // Past what AddressSanitizer's allocator has for itself.
+    const start = 0x6400_0000_0000 + (thread * 4 + place) * 2 ** 40;
     const application = 0xc0_0000_0000;
     const layout = {
       name: `heap ${place}`,
