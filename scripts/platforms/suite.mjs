@@ -15,6 +15,7 @@ const COPIED = [
   'CONTRIBUTING.md',
   'LICENSE',
   'README.md',
+  'SECURITY.md',
   '.ci',
   '.github',
   'data',
