@@ -8,6 +8,8 @@ const COPIED = [
   'package.json',
   'package-lock.json',
   'tsconfig.json',
+  'tsconfig.cjs.json',
+  'tsconfig.esm.json',
   'typedoc.json',
   'vitest.config.ts',
   'binding.gyp',

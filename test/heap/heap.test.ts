@@ -307,8 +307,9 @@ describe('a heap', () => {
       const { heapUsed, external } = process.memoryUsage();
       return { garbage, heapUsed, external };
     });
-    // Not a byte for 200 000 calls: one object that is kept for a call would be megabytes.
-    expect(growthOf(collected.map(({ heapUsed }) => heapUsed))).toBeLessThan(8192);
+    // One object that is kept for a call would be 25 megabytes. V8 keeps some kilobytes of its own as it compiles again:
+    // 11 with Node 22 on Windows.
+    expect(growthOf(collected.map(({ heapUsed }) => heapUsed))).toBeLessThan(65_536);
     expect(growthOf(collected.map(({ external }) => external))).toBeLessThan(1024);
     // Where V8 inlines malloc, as in a hot loop, nothing dies either (scripts/bench-heap.mjs shows it); where it does not,
     // the address is boxed, once returned and once given back: 16 bytes each that die at once.
