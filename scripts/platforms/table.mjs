@@ -63,7 +63,7 @@ function skipLines(results) {
   return ['Skipped, and why:', '', ...skipped, ...leftOut().map((line) => `- ${line}`)];
 }
 
-const BEGIN = '<!-- the matrix: written by `node scripts/platforms.mjs --ci --write` -->';
+const BEGIN = '<!-- the matrix: written by scripts/platforms.mjs --ci --write -->';
 const END = '<!-- end of the matrix -->';
 
 /** Replaces what is between the marks in README.md. */
