@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { layoutByName, Shadow } from 'lazyshadow';
+import { median } from './statistics.mjs';
 
 /** What the project promises. */
 const LIMIT = 1.15;
@@ -68,11 +69,6 @@ function timeMapShadow(layout) {
   });
   shadow.release();
   return { ns: ((user + system) * 1000) / calls, planes };
-}
-
-function median(numbers) {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)];
 }
 
 /** What one process measures. */

@@ -23,6 +23,7 @@ import { parseArgs } from 'node:util';
 import { buildCommit } from './bench/commit.mjs';
 import { buildNative, keptRecordings, root, unpacked } from './bench/recordings.mjs';
 import { againstTable, replayTable, startUpTable, writeTables } from './bench/tables.mjs';
+import { geometricMean, median } from './statistics.mjs';
 
 /** How much slower than recorded fails the check: more than a busy machine does to a geometric mean of ratios. */
 const SLOWDOWN = 1.5;
@@ -74,16 +75,16 @@ function replayed(recordings, policies, native) {
   ]);
   return recordings.map(({ name }, i) => {
     const natively = native === undefined ? undefined : samples[i].pop();
-    const nativeNs = natively && median(natively, ({ cpuNs, events }) => cpuNs / events);
+    const nativeNs = natively && median(natively.map(({ cpuNs, events }) => cpuNs / events));
     return {
       name,
       events: samples[i][0][0].events,
       native: natively && {
         nsPerEvent: nativeNs,
-        peakRssBytes: median(natively, ({ peakRssBytes }) => peakRssBytes),
+        peakRssBytes: median(natively.map(({ peakRssBytes }) => peakRssBytes)),
       },
       policies: policies.map((policy, k) => {
-        const of = (field) => median(samples[i][k], (sample) => sample[field]);
+        const of = (field) => median(samples[i][k].map((sample) => sample[field]));
         const nsPerEvent = of('warm');
         return {
           policy,
@@ -129,7 +130,7 @@ function against(commit, recordings) {
     const once = (dist, file) => () => json(process.execPath, [REPLAY, dist, 'touch', file]);
     const samples = inTurns(recordings, ({ file }) => [once(other.dist, file), once(DIST, file)]);
     const rows = recordings.map(({ name }, i) => {
-      const [before, after] = samples[i].map((taken) => median(taken, ({ warm }) => warm));
+      const [before, after] = samples[i].map((taken) => median(taken.map(({ warm }) => warm)));
       return { name, before, after };
     });
     console.log(values.json ? JSON.stringify(rows, undefined, 1) : againstTable(rows, commit));
@@ -150,7 +151,7 @@ function inTurns(items, runsOf) {
 function startUp(policy) {
   const once = () => json(process.execPath, [join(root, 'scripts/bench/start-up-once.mjs'), policy]);
   const samples = Array.from({ length: rounds }, once);
-  const of = (field) => median(samples, (sample) => sample[field]);
+  const of = (field) => median(samples.map((sample) => sample[field]));
   return { ms: of('ms'), virtualBytes: of('virtualBytes'), residentBytes: of('residentBytes') };
 }
 
@@ -164,13 +165,4 @@ function script(name, ...args) {
 function json(program, args) {
   // Standard error is where the native runtime puts its reports.
   return JSON.parse(execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
-}
-
-function median(samples, value) {
-  const sorted = samples.map(value).sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)];
-}
-
-function geometricMean(numbers) {
-  return Math.exp(numbers.reduce((sum, number) => sum + Math.log(number), 0) / numbers.length);
 }

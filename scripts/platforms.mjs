@@ -17,12 +17,13 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { writeBetweenMarks } from './between-marks.mjs';
 import { buildAddon } from './platforms/addons.mjs';
 import { work } from './platforms/commands.mjs';
 import { nativeHost } from './platforms/hosts.mjs';
 import { cells } from './platforms/matrix.mjs';
 import { tryInstalled } from './platforms/package.mjs';
-import { describeResult, markdownTable, writeIntoReadme } from './platforms/table.mjs';
+import { describeResult, markdownTable } from './platforms/table.mjs';
 import { TARGETS } from './platforms/targets.mjs';
 import { allowInstalling, ToolMissing } from './platforms/tools.mjs';
 
@@ -125,6 +126,6 @@ if (options.addons) {
     const counts = { numPassedTests: passed, numFailedTests: failed, testResults: [] };
     writeFileSync(options.counts, JSON.stringify(counts));
   }
-  if (options.write) writeIntoReadme(table);
+  if (options.write) writeBetweenMarks('README.md', 'the matrix', table);
   process.exitCode = failed > 0 || chosen.length === 0 ? 1 : 0;
 }

@@ -6,6 +6,7 @@ import { closeSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { median } from './statistics.mjs';
 
 const PROGRAMS = ['sort', 'pipeline', 'web'];
 const rounds = Number(process.argv[2] ?? 9);
@@ -41,8 +42,6 @@ function eventCount(path) {
   closeSync(file);
   return Number(field.readBigUInt64LE());
 }
-
-const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 
 try {
   console.log('program     -race  built for it  recorded  times slower (least–most)      events  ns/event');

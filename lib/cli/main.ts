@@ -18,7 +18,7 @@ import { registerReplay } from './commands/replay.js';
 import { registerReport } from './commands/report.js';
 import { registerRunGo } from './commands/run-go.js';
 import { registerTop } from './commands/top.js';
-import { coloursFor, say } from './terminal.js';
+import { sayError } from './terminal.js';
 
 const EXIT_BAD_INPUT = 2;
 
@@ -74,7 +74,7 @@ export async function run(args: readonly string[]): Promise<number> {
     // commander has printed its own errors, help and version already; those that end well have exit code 0.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_BAD_INPUT;
     if (!(error instanceof LazyShadowError)) throw error;
-    say(`${coloursFor(process.stderr).red(error.message)} [${error.code}]`);
+    sayError(error);
     return EXIT_BAD_INPUT;
   }
 }

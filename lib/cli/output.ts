@@ -2,8 +2,17 @@
  * Files that commands write. One that a signal interrupts leaves no half of a file.
  */
 
-import { accessSync, closeSync, constants, fstatSync, openSync, rmSync, writeSync } from 'node:fs';
-import { dirname } from 'node:path';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, sep } from 'node:path';
 import { onExit } from 'signal-exit';
 import { LazyShadowError } from '../native/errors.js';
 
@@ -25,7 +34,7 @@ export function fileOutput(path: string): Output {
   });
   return {
     write: (text) => {
-      writing(path, () => writeSync(file, text));
+      writing(path, () => writeFileSync(file, text));
     },
     close() {
       forget();
@@ -39,16 +48,29 @@ export function fileOutput(path: string): Output {
  * @throws LazyShadowError ERR_CANNOT_WRITE
  */
 export function requireWritable(path: string): void {
-  writing(path, () => accessSync(dirname(path), constants.W_OK));
+  writing(path, () => {
+    const there = statSync(path, { throwIfNoEntry: false });
+    if (there?.isDirectory()) throw new Error('it is a directory');
+    accessSync(there === undefined ? dirname(path) + sep : path, constants.W_OK);
+  });
+}
+
+/**
+ * Writes a file as a whole; what was there is lost.
+ * @throws LazyShadowError ERR_CANNOT_WRITE
+ */
+export function writeWhole(path: string, text: string): void {
+  writing(path, () => writeFileSync(path, text));
 }
 
 function writing<T>(path: string, attempt: () => T): T {
   try {
     return attempt();
   } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
     throw new LazyShadowError(
       'ERR_CANNOT_WRITE',
-      `${path} cannot be written: ${cause instanceof Error ? cause.message : String(cause)}. Choose another place.`,
+      `${path} cannot be written: ${why}. Choose another place.`,
       { verb: 'write', cause },
     );
   }

@@ -7,6 +7,8 @@ import type { WriteStream } from 'node:tty';
 import { SingleBar } from 'cli-progress';
 import pico from 'picocolors';
 import { onExit } from 'signal-exit';
+import type { LazyShadowError } from '../native/errors.js';
+import { printable } from '../native/printable.js';
 
 /** Ways to colour text; all of them leave it as it is where there are no colours. */
 export type Colours = ReturnType<typeof pico.createColors>;
@@ -49,7 +51,12 @@ export function progressBar(name: string): Progress {
   };
 }
 
-/** Says something about the work, not its result: on standard error. */
+/** Says something about the work, not its result: a line on standard error, whatever names of files are in it. */
 export function say(text: string): void {
-  process.stderr.write(`lazyshadow: ${text}\n`);
+  process.stderr.write(`lazyshadow: ${printable(text)}\n`);
+}
+
+/** Says what went wrong, in red where there are colours. */
+export function sayError({ message, code }: LazyShadowError): void {
+  process.stderr.write(`lazyshadow: ${coloursFor(process.stderr).red(printable(message))} [${code}]\n`);
 }

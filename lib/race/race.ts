@@ -74,7 +74,7 @@ export interface RaceRuntime extends RaceHooks {
   ): void;
   /** As raceatomicexchange. */
   raceatomicadd(goroutine: number, address: number, sizeBytes: 4 | 8, callerPc: number, pc: number): void;
-  /** A compare-and-swap: as raceatomicexchange if it `succeeded`, else as raceatomicload. */
+  /** A compare-and-swap: as raceatomicexchange if it `succeeded`, else an atomic write that acquires and does not release. */
   raceatomiccas(
     goroutine: number,
     address: number,

@@ -4,11 +4,11 @@
  * A byte of mask for each granule, in pieces for a page of memory each: a program can race on more granules than a Map
  * can hold (2^24).
  */
+import { GRANULE_BYTES } from '../shadow/segment.js';
 import { BYTES } from './cell.js';
 
 /** Application bytes of a piece. */
 const PIECE_BYTES = 4096;
-const GRANULE_BYTES = 8;
 
 export class RacyBytes {
   /** Number of a piece of memory to the masks of its granules. */

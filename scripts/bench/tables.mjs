@@ -1,5 +1,6 @@
 // What the benchmark found, as Markdown, which reads as well in a terminal.
 import { writeBetweenMarks } from '../between-marks.mjs';
+import { geometricMean } from '../statistics.mjs';
 
 const MIB = 2 ** 20;
 const POLICY = 'touch'; // the one that README shows
@@ -48,8 +49,7 @@ function shortTable(replays) {
 function means(replays) {
   if (replays.some(({ native }) => native === undefined)) return [];
   return replays[0].policies.map(({ policy }, k) => {
-    const logs = replays.map(({ policies }) => Math.log(policies[k].ratio));
-    const mean = Math.exp(logs.reduce((sum, log) => sum + log, 0) / logs.length);
+    const mean = geometricMean(replays.map(({ policies }) => policies[k].ratio));
     return `\`${policy}\`: ${mean.toFixed(2)} times the speed of the native runtime (geometric mean).`;
   });
 }

@@ -1,7 +1,4 @@
 // Prints the matrix: a line for each cell as it is done, and the whole as a Markdown table.
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { root } from './commands.mjs';
 import { COLUMNS, leftOut } from './matrix.mjs';
 
 /** The characters of a failure's text that there is room for, at its begin and at its end. */
@@ -61,16 +58,4 @@ function skipLines(results) {
   }
   const skipped = [...byReason].map(([reason, where]) => `- ${reason} (${where.join(', ')})`);
   return ['Skipped, and why:', '', ...skipped, ...leftOut().map((line) => `- ${line}`)];
-}
-
-const BEGIN = '<!-- the matrix: written by scripts/platforms.mjs --ci --write -->';
-const END = '<!-- end of the matrix -->';
-
-/** Replaces what is between the marks in README.md. */
-export function writeIntoReadme(table) {
-  const path = join(root, 'README.md');
-  const text = readFileSync(path, 'utf8');
-  const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)];
-  if (begin < 0 || end < begin) throw new Error(`README.md has no place between ${BEGIN} and ${END}`);
-  writeFileSync(path, `${text.slice(0, begin + BEGIN.length)}\n\n${table}\n\n${text.slice(end)}`);
 }

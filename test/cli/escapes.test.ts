@@ -54,6 +54,44 @@ describe('what a terminal gets', () => {
     expect(outcome.stdout).toMatch(/main\.(\\x1b|\\u001b)\[2J/);
   });
 
+  it.each([
+    ['measure --policy touch', '"policies"', ['--json']],
+    ['measure --policy touch', 'touch', []],
+    ['top --policy touch --seconds 1', 'touch', []],
+    ['report --policy touch', '"policies"', ['--json']],
+    ['report --policy touch', '', ['-o', join(directory, 'page\x1b[2J\u202e.html')]],
+  ] as const)('from %s is text, the names of files too', (command, telling, more) => {
+    const { stdout, stderr, code } = lazyshadow([...command.split(' '), recording, ...more], {
+      cwd: directory,
+    });
+    expect({ code, stderr: stderr.replace(/^lazyshadow: wrote .*\n/, '') }).toEqual({ code: 0, stderr: '' });
+    expect(stdout).toContain(telling);
+    expect(stdout + stderr).not.toMatch(UNFIT);
+  });
+
+  it('from a recording that is made whole is text', () => {
+    const outcomes = [recording, damaged].map((file) => lazyshadow(['record', '--finish', file]));
+    expect(outcomes.map(({ code }) => code)).toEqual([0, 2]);
+    const [whole, refused] = outcomes.map(({ stderr }) => stderr);
+    expect(whole).toMatch(/bad\\x1b\[31mname\\u202e\.trc has 8 events/);
+    expect(refused).toMatch(
+      /damaged\\x1b\[2J\.trc cannot be finished: it begins with .*\\x9b.*\[ERR_BAD_TRACE\]/,
+    );
+    expect((whole ?? '') + (refused ?? '')).not.toMatch(UNFIT);
+  });
+
+  it('from a file that cannot be written is text', () => {
+    const { stderr, code } = lazyshadow([
+      'report',
+      recording,
+      '-o',
+      join(directory, 'none\x1b[2J', 'x.html'),
+    ]);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/none\\x1b\[2J.*\[ERR_CANNOT_WRITE\]/);
+    expect(stderr).not.toMatch(UNFIT);
+  });
+
   it.each(['replay', 'inspect', 'measure --trace'])('from %s, which cannot read it, is text', (command) => {
     for (const file of [damaged, join(directory, 'none\x1b[2J.trc')]) {
       const outcome = lazyshadow([...command.split(' '), file]);
@@ -67,8 +105,9 @@ describe('what a terminal gets', () => {
   it.each([
     ['replay --json', (json: ReplayJson) => json.races[0]?.current.stack[0]],
     ['inspect --json', (json: InspectJson) => json.topFunctions[0]],
+    ['report --policy touch --json', (json: PageJson) => json.recording.races[0]?.current.stack[0]],
   ] as const)('from %s means what the recording says', (command, frameOf) => {
-    const { stdout } = lazyshadow([...command.split(' '), recording]);
+    const { stdout } = lazyshadow([...command.split(' '), recording], { cwd: directory });
     const frame = frameOf(JSON.parse(stdout));
     expect([frame?.function, frame?.file]).toEqual([FUNCTION, FILE]);
   });
@@ -80,6 +119,9 @@ interface Frame {
 }
 interface ReplayJson {
   readonly races: readonly { readonly current: { readonly stack: readonly Frame[] } }[];
+}
+interface PageJson {
+  readonly recording: ReplayJson;
 }
 interface InspectJson {
   readonly topFunctions: readonly Frame[];

@@ -1,7 +1,4 @@
-/**
- * Processes and workers that are ended at a random moment, in the middle of whatever they do: nothing of a process is left,
- * and what a worker shared is whole for the others (test/faults/killed).
- */
+/** Processes that are killed at a random moment, in the middle of whatever they do: nothing of them is left. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';

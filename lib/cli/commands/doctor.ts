@@ -4,6 +4,7 @@
 
 import type { Command } from 'commander';
 import { diagnose, type Finding } from '../../measure/diagnosis.js';
+import { printableJson } from '../../native/printable.js';
 import { humanBytes } from '../../report/bytes.js';
 import { plainTable } from '../table.js';
 import { type Colours, coloursFor } from '../terminal.js';
@@ -18,7 +19,7 @@ export function registerDoctor(program: Command): void {
     .action((flags: { json?: boolean }) => {
       const findings = diagnose();
       process.stdout.write(
-        flags.json ? `${JSON.stringify(findings)}\n` : formatFindings(findings, coloursFor(process.stdout)),
+        flags.json ? `${printableJson(findings)}\n` : formatFindings(findings, coloursFor(process.stdout)),
       );
     });
 }

@@ -2,11 +2,11 @@
  * `lazyshadow measure`: what each mapping policy reserves, commits and keeps resident, as the operating system counts.
  */
 
-import { writeFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import { type MeasureOptions, type MeasureResult, measure } from '../../measure/measure.js';
+import { printableJson } from '../../native/printable.js';
 import { addExperimentOptions, type ExperimentFlags, experimentOf } from '../experiment-options.js';
-import { requireWritable } from '../output.js';
+import { requireWritable, writeWhole } from '../output.js';
 import { formatResult } from '../result-table.js';
 import { coloursFor, progressBar, say } from '../terminal.js';
 import { machine } from '../machine.js';
@@ -40,7 +40,7 @@ export function registerMeasure(program: Command): void {
       });
       if (flags.plot !== undefined) await plot(result, flags.plot, program.version() ?? '');
       process.stdout.write(
-        flags.json ? `${JSON.stringify(result)}\n` : formatResult(result, coloursFor(process.stdout)),
+        flags.json ? `${printableJson(result)}\n` : formatResult(result, coloursFor(process.stdout)),
       );
       if (result.policies.every(({ ok }) => !ok)) process.exitCode = 1;
     });
@@ -69,6 +69,6 @@ async function plot(measurement: MeasureResult, path: string, version: string): 
   const text = path.endsWith('.svg')
     ? picture(measurement)
     : page({ version, machine: machine(), measuredAt, measurement });
-  writeFileSync(path, text);
+  writeWhole(path, text);
   say(`wrote ${path}`);
 }

@@ -16,7 +16,7 @@ import { Shadow } from '../../shadow/shadow.js';
 import { TraceReader } from '../../trace/reader.js';
 import { type ReplayResult, replayTrace } from '../../trace/replay.js';
 import { fileOutput, type Output } from '../output.js';
-import { coloursFor, progressBar, say } from '../terminal.js';
+import { progressBar, sayError } from '../terminal.js';
 
 /** Exit code of a recording that could not be replayed. */
 const EXIT_BAD_INPUT = 2;
@@ -98,7 +98,7 @@ async function replayFiles(files: readonly string[], flags: ReplayFlags, version
         }
       } catch (error) {
         if (!(error instanceof LazyShadowError)) throw error;
-        say(`${coloursFor(process.stderr).red(error.message)} [${error.code}]`);
+        sayError(error);
         failed = true;
       }
     }

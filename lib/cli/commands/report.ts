@@ -2,14 +2,14 @@
  * `lazyshadow report TRACE`: one page with where a recording's shadow goes under each policy, and its races.
  */
 
-import { writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { LazyShadowError } from '../../native/errors.js';
+import { printableJson } from '../../native/printable.js';
 import type { PageData } from '../../report/page.js';
 import { addWhereOptions, experimentOf, type WhereFlags } from '../experiment-options.js';
 import { machine } from '../machine.js';
-import { requireWritable } from '../output.js';
+import { requireWritable, writeWhole } from '../output.js';
 import { progressBar, say } from '../terminal.js';
 import { measureWithProgress } from './measure.js';
 
@@ -59,8 +59,8 @@ async function writeReport(file: string, output: string, flags: Flags, version: 
   const measurement = await measureWithProgress({ ...experimentOf(flags), trace: file, map: true });
   const measuredAt = new Date().toISOString();
   const data: PageData = { version, machine: machine(), measuredAt, measurement, recording };
-  writeFileSync(output, page(data));
+  writeWhole(output, page(data));
   say(`wrote ${output}`);
-  if (flags.json === true) process.stdout.write(`${JSON.stringify(data)}\n`);
+  if (flags.json === true) process.stdout.write(`${printableJson(data)}\n`);
   if (measurement.policies.every(({ ok }) => !ok)) process.exitCode = 1;
 }
