@@ -19,10 +19,20 @@ export const ADDRESS_SANITIZER = [
 ];
 export const THREAD_SANITIZER = ['-fsanitize=thread'];
 
-/** What threads_test tries: all of native/ that knows nothing of Node and of no system. */
-const CORE = ['range_set', 'release', 'reservation', 'reserved_memory', 'shadow_map'].map(
-  (name) => `native/${name}.cc`,
-);
+/** What each program is made of, besides the platform's sources. */
+const SOURCES = {
+  os_memory_test: ['', '_commit', '_limits', '_numbers', '_reservation', '_support'].map(
+    (part) => `test/native/os_memory_test${part}.cc`,
+  ),
+  cgroup_linux_test: ['test/native/cgroup_linux_test.cc'],
+  // With all of native/ that knows nothing of Node and of no system.
+  threads_test: [
+    'test/native/threads_test.cc',
+    ...['range_set', 'release', 'reservation', 'reserved_memory', 'shadow_map'].map(
+      (name) => `native/${name}.cc`,
+    ),
+  ],
+};
 
 /** Larger pages and granularity than the machine's, as Apple silicon, some arm64 kernels and Windows have. */
 const SIMULATED = [
@@ -125,8 +135,7 @@ export async function holdContract(name, { options = {}, timeoutMs } = {}) {
   for (const test of target.programs) {
     const binary = join(out, `${name}-${test}${target.suffix ?? ''}`);
     const isMemory = test === 'os_memory_test';
-    const tried = [...(test === 'threads_test' ? CORE : []), ...platformSources(target.os)];
-    const sources = [`test/native/${test}.cc`, ...tried].map((file) => join(root, file));
+    const sources = [...SOURCES[test], ...platformSources(target.os)].map((file) => join(root, file));
     const flags = [...FLAGS, ...(target.flags ?? [])];
     const build = [...compiler.command, ...flags, ...sources, '-o', binary];
     const log = join(out, `${name}-${test}`);
