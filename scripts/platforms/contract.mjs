@@ -20,7 +20,7 @@ export const ADDRESS_SANITIZER = [
 export const THREAD_SANITIZER = ['-fsanitize=thread'];
 
 /** What threads_test tries: all of native/ that knows nothing of Node and of no system. */
-const CORE = ['range_set', 'release', 'reservation', 'reserved_memory', 'shadow_map'].map(
+const CORE = ['fixed_mappings', 'range_set', 'release', 'reservation', 'reserved_memory', 'shadow_map'].map(
   (name) => `native/${name}.cc`,
 );
 
