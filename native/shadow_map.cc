@@ -3,45 +3,15 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <map>
 #include <new>
+
+#include "registry.h"
 
 namespace lazyshadow {
 
 namespace {
 
-class Registry {
- public:
-  static Registry& instance() {
-    static Registry* const registry =
-        new Registry;  // never destroyed: workers may outlive static destruction
-    return *registry;
-  }
-  void add(const std::shared_ptr<ShadowMap>& map) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    live_[map->id()] = map;
-  }
-  void remove(uint64_t id) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    live_.erase(id);
-  }
-  std::shared_ptr<ShadowMap> find(uint64_t id) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto it = live_.find(id);
-    return it == live_.end() ? nullptr : it->second.lock();
-  }
-  /// Removes the map if its caller alone holds it; whether that is so.
-  bool removeIfLast(const std::shared_ptr<ShadowMap>& map) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (map.use_count() > 1) return false;
-    live_.erase(map->id());
-    return true;
-  }
-
- private:
-  std::mutex mutex_;
-  std::map<uint64_t, std::weak_ptr<ShadowMap>> live_;
-};
+using LiveMaps = Registry<uint64_t, ShadowMap>;
 
 uint64_t nextId() {
   static std::atomic<uint64_t> last{0};
@@ -66,18 +36,18 @@ static_assert(PageState::Unmapped < PageState::Mapped && PageState::Mapped < Pag
 
 std::shared_ptr<ShadowMap> ShadowMap::create(Design design) {
   std::shared_ptr<ShadowMap> map(new ShadowMap(std::move(design)));
-  Registry::instance().add(map);
+  LiveMaps::instance().add(map->id(), map);
   return map;
 }
 
 std::shared_ptr<ShadowMap> ShadowMap::find(uint64_t id) {
-  std::shared_ptr<ShadowMap> found = Registry::instance().find(id);
+  std::shared_ptr<ShadowMap> found = LiveMaps::instance().find(id);
   if (!found) throw MemoryError(MemoryError::Kind::NotFound, Range{});
   return found;
 }
 
 bool ShadowMap::leave(std::shared_ptr<ShadowMap> map) {
-  return Registry::instance().removeIfLast(map);
+  return LiveMaps::instance().removeIfLast(map->id(), map);
 }
 
 ShadowMap::Viewer::Viewer(ShadowMap& map) : map_(map) {
@@ -113,7 +83,7 @@ ShadowMap::ShadowMap(Design design) : id_(nextId()), design_(std::move(design)) 
 }
 
 ShadowMap::~ShadowMap() {
-  Registry::instance().remove(id_);
+  LiveMaps::instance().remove(id_);
   // For whoever still has the states: from here on nothing may be reached.
   for (size_t region = 0; region < design_.regions.size(); ++region) {
     std::vector<Range> mapped;
