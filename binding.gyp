@@ -10,6 +10,7 @@
         "native/address_windows.cc",
         "native/arguments.cc",
         "native/fault_injection_binding.cc",
+        "native/fixed_mappings.cc",
         "native/range_set.cc",
         "native/release.cc",
         "native/reservation.cc",

@@ -19,6 +19,9 @@ class MappingBudget {
   /// What an island in reserved memory takes: itself, and the rest behind it.
   static constexpr size_t kIsland = 2;
 
+  /// What a fixed mapping takes: itself, and nothing behind it.
+  static constexpr size_t kFixed = 1;
+
   /// Notes that pieces were made, or are no more.
   static void change(size_t before, size_t after, size_t mappingsOfPiece) {
     used_ += (after - before) * mappingsOfPiece;  // modulo 2^64
@@ -44,6 +47,24 @@ class MappingBudget {
   static inline std::atomic<size_t> used_{0};
   /// What used_ may grow to before the system is asked again.
   static inline std::atomic<size_t> allowed_{0};
+};
+
+/// Pieces that were merged because mappings ran short, and the bytes committed only for that.
+struct Merges {
+  size_t islands = 0;
+  size_t bytes = 0;
+
+  /// Notes what was committed for a gap: the gap, or more.
+  void note(Range gap, Range committed) {
+    if (committed.size == gap.size) return;
+    islands += 1;
+    bytes += committed.size - gap.size;
+  }
+  Merges& operator+=(const Merges& other) {
+    islands += other.islands;
+    bytes += other.bytes;
+    return *this;
+  }
 };
 
 }  // namespace lazyshadow

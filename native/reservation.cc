@@ -1,54 +1,27 @@
 #include "reservation.h"
 
 #include <atomic>
-#include <map>
+
+#include "registry.h"
 
 namespace lazyshadow {
 
 namespace {
 
-/// Every live, shared reservation of the process by its first address, so that other threads can attach.
-class Registry {
- public:
-  static Registry& instance() {
-    // Never destroyed: worker threads may outlive static destruction.
-    static Registry* const registry = new Registry;
-    return *registry;
-  }
-
-  void add(uintptr_t address, const std::shared_ptr<Reservation>& reservation) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    live_[address] = reservation;
-  }
-
-  void remove(uintptr_t address) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto it = live_.find(address);
-    if (it != live_.end() && it->second.expired()) live_.erase(it);
-  }
-
-  std::shared_ptr<Reservation> find(uintptr_t address) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto it = live_.find(address);
-    return it == live_.end() ? nullptr : it->second.lock();
-  }
-
- private:
-  std::mutex mutex_;
-  std::map<uintptr_t, std::weak_ptr<Reservation>> live_;
-};
+/// The shared ones, by their first address.
+using LiveReservations = Registry<uintptr_t, Reservation>;
 
 }  // namespace
 
 std::shared_ptr<Reservation> Reservation::reserve(uintptr_t wanted, size_t size, os::Placement placement,
                                                   Sharing sharing) {
   std::shared_ptr<Reservation> reservation(new Reservation(wanted, size, placement));
-  if (sharing == Sharing::Shared) Registry::instance().add(reservation->range().start, reservation);
+  if (sharing == Sharing::Shared) LiveReservations::instance().add(reservation->range().start, reservation);
   return reservation;
 }
 
 std::shared_ptr<Reservation> Reservation::find(uintptr_t address) {
-  std::shared_ptr<Reservation> found = Registry::instance().find(address);
+  std::shared_ptr<Reservation> found = LiveReservations::instance().find(address);
   if (!found) throw MemoryError(MemoryError::Kind::NotFound, Range{address, 0});
   return found;
 }
@@ -62,7 +35,7 @@ Reservation::Reservation(uintptr_t wanted, size_t size, os::Placement placement)
     : memory_(wanted, size, placement, os::Access::None) {}
 
 Reservation::~Reservation() {
-  Registry::instance().remove(range().start);
+  LiveReservations::instance().remove(range().start);
 }
 
 size_t Reservation::commit(Range pages) {

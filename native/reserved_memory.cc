@@ -2,13 +2,16 @@
 
 #include <cstring>
 
-#include "mapping_budget.h"
 #include "release.h"
 
 namespace lazyshadow {
 
-void makeZero(Range committed) {
-  if (!os::zero(committed).ok()) std::memset(reinterpret_cast<void*>(committed.start), 0, committed.size);
+void makeZero(const RangeSet& committed, Range pages) {
+  std::vector<Range> parts;
+  committed.partsIn(pages, &parts);
+  for (const Range part : parts) {
+    if (!os::zero(part).ok()) std::memset(reinterpret_cast<void*>(part.start), 0, part.size);
+  }
 }
 
 ReservedMemory::ReservedMemory(uintptr_t wanted, size_t size, os::Placement placement, os::Access access) {
@@ -98,10 +101,7 @@ Range ReservedMemory::commitGap(Range gap, Shortage shortage) {
   }
   committed_.insert(wanted);
   refused_.erase(wanted);
-  if (wanted.size > gap.size) {
-    merges_.islands += 1;
-    merges_.bytes += wanted.size - gap.size;
-  }
+  merges_.note(gap, wanted);
   return wanted;
 }
 
@@ -146,12 +146,6 @@ void ReservedMemory::forget(Range pages) {
     committed_.erase(pages);
     countIslands();
   }
-}
-
-void ReservedMemory::zero(Range pages) {
-  std::vector<Range> parts;
-  committed_.partsIn(pages, &parts);
-  for (const Range part : parts) makeZero(part);
 }
 
 }  // namespace lazyshadow

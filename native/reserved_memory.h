@@ -10,13 +10,14 @@
 
 #include <vector>
 
+#include "mapping_budget.h"
 #include "memory_error.h"
 #include "range_set.h"
 
 namespace lazyshadow {
 
-/// Makes committed memory read as zeros, whatever the system says.
-void makeZero(Range committed);
+/// Makes what is committed of these pages read as zeros, whatever the system says.
+void makeZero(const RangeSet& committed, Range pages);
 
 class ReservedMemory {
  public:
@@ -30,6 +31,8 @@ class ReservedMemory {
   ReservedMemory& operator=(const ReservedMemory&) = delete;
 
   Range range() const { return range_; }
+  /// The addresses that are taken: all of them.
+  std::vector<Range> addresses() const { return {range_}; }
   const RangeSet& committed() const { return committed_; }
 
   /// Commits the pages of the range that are not; appends what it committed to `fresh` if given, which is
@@ -50,13 +53,9 @@ class ReservedMemory {
   /// As decommit, for whoever cannot go back: what the system refuses is offered to it again later.
   void forget(Range pages);
   /// Makes the committed pages of the range read as zeros, whatever the system says.
-  void zero(Range pages);
+  void zero(Range pages) const { makeZero(committed_, pages); }
 
-  /// Islands that were merged because mappings ran short, and the bytes committed only for that.
-  struct Merges {
-    size_t islands = 0;
-    size_t bytes = 0;
-  };
+  /// Islands that were merged because mappings ran short.
   Merges merges() const { return merges_; }
 
  private:

@@ -3,48 +3,15 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
-#include <map>
 #include <new>
 
-#include "mapping_budget.h"
-#include "release.h"
+#include "registry.h"
 
 namespace lazyshadow {
 
 namespace {
 
-class Registry {
- public:
-  static Registry& instance() {
-    static Registry* const registry =
-        new Registry;  // never destroyed: workers may outlive static destruction
-    return *registry;
-  }
-  void add(const std::shared_ptr<ShadowMap>& map) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    live_[map->id()] = map;
-  }
-  void remove(uint64_t id) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    live_.erase(id);
-  }
-  std::shared_ptr<ShadowMap> find(uint64_t id) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto it = live_.find(id);
-    return it == live_.end() ? nullptr : it->second.lock();
-  }
-  /// Removes the map if its caller alone holds it; whether that is so.
-  bool removeIfLast(const std::shared_ptr<ShadowMap>& map) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (map.use_count() > 1) return false;
-    live_.erase(map->id());
-    return true;
-  }
-
- private:
-  std::mutex mutex_;
-  std::map<uint64_t, std::weak_ptr<ShadowMap>> live_;
-};
+using LiveMaps = Registry<uint64_t, ShadowMap>;
 
 uint64_t nextId() {
   static std::atomic<uint64_t> last{0};
@@ -69,18 +36,18 @@ static_assert(PageState::Unmapped < PageState::Mapped && PageState::Mapped < Pag
 
 std::shared_ptr<ShadowMap> ShadowMap::create(Design design) {
   std::shared_ptr<ShadowMap> map(new ShadowMap(std::move(design)));
-  Registry::instance().add(map);
+  LiveMaps::instance().add(map->id(), map);
   return map;
 }
 
 std::shared_ptr<ShadowMap> ShadowMap::find(uint64_t id) {
-  std::shared_ptr<ShadowMap> found = Registry::instance().find(id);
+  std::shared_ptr<ShadowMap> found = LiveMaps::instance().find(id);
   if (!found) throw MemoryError(MemoryError::Kind::NotFound, Range{});
   return found;
 }
 
 bool ShadowMap::leave(std::shared_ptr<ShadowMap> map) {
-  return Registry::instance().removeIfLast(map);
+  return LiveMaps::instance().removeIfLast(map->id(), map);
 }
 
 ShadowMap::Viewer::Viewer(ShadowMap& map) : map_(map) {
@@ -98,13 +65,13 @@ ShadowMap::ShadowMap(Design design) : id_(nextId()), design_(std::move(design)) 
   for (const Range wanted : design_.spans) {
     if (design_.policy == Policy::Unreserved) {
       spans_.push_back(Span{wanted, wanted});
-      fixed_.emplace_back();
+      memory_.emplace_back(std::in_place_type<FixedMappings>);
       continue;
     }
     const os::Access access = eager ? os::Access::ReadWriteUncharged : os::Access::None;
-    reserved_.push_back(
-        std::make_unique<ReservedMemory>(wanted.start, wanted.size, os::Placement::Preferred, access));
-    spans_.push_back(Span{wanted, reserved_.back()->range()});
+    memory_.emplace_back(std::in_place_type<ReservedMemory>, wanted.start, wanted.size,
+                         os::Placement::Preferred, access);
+    spans_.push_back(Span{wanted, std::get<ReservedMemory>(memory_.back()).range()});
   }
   for (Region& region : design_.regions) {
     for (Plane& plane : region.planes) {
@@ -116,7 +83,7 @@ ShadowMap::ShadowMap(Design design) : id_(nextId()), design_(std::move(design)) 
 }
 
 ShadowMap::~ShadowMap() {
-  Registry::instance().remove(id_);
+  LiveMaps::instance().remove(id_);
   // For whoever still has the states: from here on nothing may be reached.
   for (size_t region = 0; region < design_.regions.size(); ++region) {
     std::vector<Range> mapped;
@@ -129,10 +96,6 @@ ShadowMap::~ShadowMap() {
         });
       }
     }
-  }
-  for (const RangeSet& pieces : fixed_) {
-    for (const Range piece : pieces.ranges()) release(piece);
-    MappingBudget::change(pieces.count(), 0, 1);
   }
 }
 
@@ -224,58 +187,8 @@ void ShadowMap::leaveTouched(uint8_t* states, Range pages, PageState next, const
   }
 }
 
-void ShadowMap::insertFixed(size_t span, Range piece) {
-  const size_t before = fixed_[span].count();
-  fixed_[span].insert(piece);
-  MappingBudget::change(before, fixed_[span].count(), 1);
-}
-
-void ShadowMap::eraseFixed(size_t span, Range piece) {
-  const size_t before = fixed_[span].count();
-  fixed_[span].erase(piece);
-  MappingBudget::change(before, fixed_[span].count(), 1);
-}
-
-/// Returns what was mapped: the gap, or more if it was joined to a neighbour for want of mappings.
-Range ShadowMap::mapGap(size_t span, Range gap) {
-  const auto map = [](Range piece) {
-    uintptr_t start = 0;
-    return os::map(piece.start, piece.size, os::Placement::Exact, os::Access::ReadWriteUncharged, &start);
-  };
-  if (MappingBudget::crowded()) {
-    const Range joined = fixed_[span].towardsNearest(gap);
-    const bool isAlone = fixed_[span].empty();
-    if (!isAlone && map(joined).ok()) {
-      if (joined.size > gap.size) {
-        fixedMerges_.islands += 1;
-        fixedMerges_.bytes += joined.size - gap.size;
-      }
-      return joined;
-    }
-    if (MappingBudget::spent()) throw MemoryError(MemoryError::Kind::OsRefused, gap, os::outOfMemory());
-  }
-  const os::Status status = map(gap);
-  if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, gap, status);
-  return gap;
-}
-
-void ShadowMap::mapFixed(size_t span, Range pages, std::vector<Range>* fresh) {
-  std::vector<Range> gaps;
-  fixed_[span].gapsIn(pages, &gaps);
-  const ReservedMemory::Merges mergesBefore = fixedMerges_;
-  for (size_t done = 0; done < gaps.size(); ++done) {
-    releaseRefused();
-    try {
-      gaps[done] = mapGap(span, gaps[done]);
-    } catch (...) {
-      gaps.resize(done);
-      takeBack(span, gaps);
-      fixedMerges_ = mergesBefore;
-      throw;
-    }
-    insertFixed(span, gaps[done]);
-  }
-  fresh->insert(fresh->end(), gaps.begin(), gaps.end());
+const RangeSet& ShadowMap::committedOf(size_t span) const {
+  return std::visit([](const auto& memory) -> const RangeSet& { return memory.committed(); }, memory_[span]);
 }
 
 inline void ShadowMap::commitSpan(size_t span, Range pages, std::vector<Range>* fresh) {
@@ -284,35 +197,25 @@ inline void ShadowMap::commitSpan(size_t span, Range pages, std::vector<Range>* 
     case Policy::Touch:
       return;
     case Policy::Unreserved:
-      mapFixed(span, pages.outward(os::geometry().granularity), fresh);
+      std::get<FixedMappings>(memory_[span]).commit(pages, fresh);
       return;
     case Policy::Lazy:
-      reserved_[span]->commit(pages, ReservedMemory::Shortage::MergeIslands, fresh);
+      std::get<ReservedMemory>(memory_[span]).commit(pages, ReservedMemory::Shortage::MergeIslands, fresh);
       return;
   }
 }
 
 void ShadowMap::takeBack(size_t span, const std::vector<Range>& fresh) {
-  for (const Range piece : fresh) {
-    if (design_.policy != Policy::Unreserved) {
-      reserved_[span]->forget(piece);
-    } else if (os::unmap(piece).ok()) {
-      eraseFixed(span, piece);  // what the system does not take back stays, and stays counted
-    }
-  }
-}
-
-void ShadowMap::clear(size_t span, Range pages) {
-  if (design_.policy != Policy::Unreserved) return reserved_[span]->zero(pages);
-  std::vector<Range> parts;
-  fixed_[span].partsIn(pages, &parts);
-  for (const Range part : parts) makeZero(part);
+  const auto forget = [&](auto& memory) {
+    for (const Range piece : fresh) memory.forget(piece);
+  };
+  std::visit(forget, memory_[span]);
 }
 
 bool ShadowMap::giveBack(size_t span, Range pages, size_t own) {
   const bool canGive = design_.policy == Policy::Lazy || design_.policy == Policy::Touch;
   if (!canGive || viewers_ != own) return false;
-  reserved_[span]->forget(pages);
+  std::get<ReservedMemory>(memory_[span]).forget(pages);
   return true;
 }
 
@@ -415,7 +318,7 @@ void ShadowMap::touch(uint64_t segment, size_t plane, size_t first, size_t count
   const Range window = windowOf(where, segment);
 
   if (design_.policy == Policy::Touch) {
-    ReservedMemory& memory = *reserved_[where.span];
+    ReservedMemory& memory = std::get<ReservedMemory>(memory_[where.span]);
     std::vector<Range> fresh;
     for (size_t at = first; at < first + count; ++at) {
       if (states[at] != raw(PageState::Mapped)) continue;
@@ -469,21 +372,15 @@ ShadowMap::Stats ShadowMap::stats() const {
   // Locked while the system is asked too, so that both speak of the same moment.
   const std::lock_guard<std::mutex> lock(mutex_);
   stats.mapped = mapped_.totalBytes();
-  for (const auto& memory : reserved_) {
-    stats.reserved += memory->range().size;
-    stats.committed += memory->committed().totalBytes();
-    stats.merges.islands += memory->merges().islands;
-    stats.merges.bytes += memory->merges().bytes;
-    ranges.push_back(memory->range());
-  }
-  stats.merges.islands += fixedMerges_.islands;
-  stats.merges.bytes += fixedMerges_.bytes;
-  for (const RangeSet& pieces : fixed_) {
-    stats.reserved += pieces.totalBytes();
-    stats.committed += pieces.totalBytes();
-    const std::vector<Range> all = pieces.ranges();
-    ranges.insert(ranges.end(), all.begin(), all.end());
-  }
+  const auto add = [&](const auto& memory) {
+    for (const Range taken : memory.addresses()) {
+      stats.reserved += taken.size;
+      ranges.push_back(taken);
+    }
+    stats.committed += memory.committed().totalBytes();
+    stats.merges += memory.merges();
+  };
+  for (const SpanMemory& memory : memory_) std::visit(add, memory);
   std::sort(ranges.begin(), ranges.end(), [](Range a, Range b) { return a.start < b.start; });
   stats.usage = os::total(usagesOf(ranges));
   return stats;
@@ -503,8 +400,7 @@ std::vector<ShadowMap::Block> ShadowMap::blocks(Range application, size_t plane,
   const Plane& where = region.planes[plane];
   const Range all = targetOf(where, application).outward(blockBytes);
   if (all.size / blockBytes > kMostBlocks) throw MemoryError(MemoryError::Kind::OutOfRange, application);
-  const RangeSet& committed =
-      design_.policy == Policy::Unreserved ? fixed_[where.span] : reserved_[where.span]->committed();
+  const RangeSet& committed = committedOf(where.span);
 
   // Only committed memory is asked about: the rest of a block may be somebody else's.
   std::vector<Block> blocks;

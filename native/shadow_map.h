@@ -5,8 +5,7 @@
 //
 //     target(address) = origin + (address / 8) * bytesPerGranule
 //
-// A plane's memory is a span: ReservedMemory (policies eager, lazy, touch), or fixed mappings made as they
-// are needed (unreserved).
+// A plane's memory is a span: ReservedMemory (policies eager, lazy, touch), or FixedMappings (unreserved).
 //
 // Page states tell code that reads the shadow without a call here what it may do: see lib/shadow/segment.ts,
 // whose constants and geometry these are. They are allocated for each 256 MiB segment of application memory
@@ -23,11 +22,14 @@
 #include <array>
 #include <atomic>
 #include <cstdlib>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
+#include "fixed_mappings.h"
 #include "memory_error.h"
 #include "range_set.h"
 #include "reserved_memory.h"
@@ -97,7 +99,7 @@ class ShadowMap {
     size_t reserved = 0;
     size_t committed = 0;
     os::Usage usage;
-    ReservedMemory::Merges merges;
+    Merges merges;
   };
   /// A piece of a plane, what the policy asked to commit in it, and what the system counts there.
   struct Block {
@@ -171,6 +173,9 @@ class ShadowMap {
     std::array<PageStates, kPlanes> pages;
   };
 
+  /// FixedMappings exactly under Policy::Unreserved.
+  using SpanMemory = std::variant<ReservedMemory, FixedMappings>;
+
   explicit ShadowMap(Design design);
   size_t regionOf(Range application) const;
   Range targetOf(const Plane& plane, Range application) const;
@@ -184,14 +189,11 @@ class ShadowMap {
   template <typename Visit>
   void leaveTouched(uint8_t* states, Range pages, PageState next, const Visit& visit);
 
+  const RangeSet& committedOf(size_t span) const;
   void commitSpan(size_t span, Range pages, std::vector<Range>* fresh);
-  void mapFixed(size_t span, Range pages, std::vector<Range>* fresh);
-  Range mapGap(size_t span, Range gap);
-  void insertFixed(size_t span, Range piece);
-  void eraseFixed(size_t span, Range piece);
   void takeBack(size_t span, const std::vector<Range>& fresh);
   /// Makes what is committed of these pages read as zeros. Never fails.
-  void clear(size_t span, Range pages);
+  void clear(size_t span, Range pages) { makeZero(committedOf(span), pages); }
   /// Gives pages and charge back under a policy that can, if nobody else may write to them; whether it did.
   /// They read as zeros then.
   bool giveBack(size_t span, Range pages, size_t own);
@@ -202,9 +204,7 @@ class ShadowMap {
   const unsigned pageShift_ = log2Of(page_);
   Design design_;
   std::vector<Span> spans_;
-  std::vector<std::unique_ptr<ReservedMemory>> reserved_;  // by span; none under Unreserved
-  std::vector<RangeSet> fixed_;                            // by span; used under Unreserved
-  ReservedMemory::Merges fixedMerges_;
+  std::deque<SpanMemory> memory_;  // by span; its elements cannot move
   mutable std::mutex mutex_;
   size_t viewers_ = 0;
   RangeSet mapped_;

@@ -28,7 +28,7 @@ const SOURCES = {
   // With all of native/ that knows nothing of Node and of no system.
   threads_test: [
     'test/native/threads_test.cc',
-    ...['range_set', 'release', 'reservation', 'reserved_memory', 'shadow_map'].map(
+    ...['fixed_mappings', 'range_set', 'release', 'reservation', 'reserved_memory', 'shadow_map'].map(
       (name) => `native/${name}.cc`,
     ),
   ],
