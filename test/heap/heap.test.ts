@@ -4,7 +4,7 @@ import type { HeapOptions } from '../../lib/heap/mallocinit.js';
 import { sizeClasses, sizeToClass } from '../../lib/heap/msize.js';
 import { Reservation } from '../../lib/native/reservation.js';
 import { collectGarbage } from '../support/garbage.js';
-import { codeOf } from '../support/heap.js';
+import { AWAY_FROM_V8, codeOf } from '../support/heap.js';
 import { linux, mappings } from '../support/proc.js';
 import { growthOf, median } from '../support/trend.js';
 
@@ -313,14 +313,15 @@ describe('a heap', () => {
     expect(growthOf(collected.map(({ external }) => external))).toBeLessThan(1024);
     // Where V8 inlines malloc, as in a hot loop, nothing dies either (scripts/bench-heap.mjs shows it); where it does not,
     // the address is boxed, once returned and once given back: 16 bytes each that die at once.
-    // In the median, because V8 may collect, or compile, in the middle of one.
-    expect(median(collected.map(({ garbage }) => garbage))).toBeLessThan(2 * 16 * 100_000 + 16_384);
+    // In the median, because V8 may collect, or compile, in the middle of one; and with a byte a call left for V8's own,
+    // which is less than any object.
+    expect(median(collected.map(({ garbage }) => garbage))).toBeLessThan((2 * 16 + 1) * 100_000);
   });
 });
 
 describe("a heap's memory", () => {
   it('cannot be attached to, and so not be decommitted under the heap', () => {
-    const hint = 0x4480_0000_0000;
+    const hint = AWAY_FROM_V8;
     // Here all of it is one reservation, which begins at the hint.
     const heap = newHeap({ platform: 'win32', hint, maxMemBytes: 64 * 2 ** 20 });
     expect(heap.arenaStart - hint).toBe(4 * 2 ** 20);

@@ -2,12 +2,12 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { Heap } from '../../lib/heap/heap.js';
 import type { HeapOptions } from '../../lib/heap/mallocinit.js';
 import { LazyShadowError } from '../../lib/native/errors.js';
-import { codeOf, FaultyMemory, RecordingRace, refusal } from '../support/heap.js';
+import { AWAY_FROM_V8, codeOf, FaultyMemory, RecordingRace, refusal } from '../support/heap.js';
 
 const MiB = 2 ** 20;
 const heaps: Heap[] = [];
 function newHeap(os: FaultyMemory, options: HeapOptions = {}): Heap {
-  const heap = new Heap({ scavenger: false, ...options }, { os });
+  const heap = new Heap({ scavenger: false, hint: AWAY_FROM_V8, ...options }, { os });
   heaps.push(heap);
   return heap;
 }
@@ -134,7 +134,7 @@ describe('each thing that can run out', () => {
 
   it('an address space conflict is named', () => {
     const os = new FaultyMemory();
-    const heap = newHeap(os, { platform: 'linux', hint: 0x00d0_0000_0000 });
+    const heap = newHeap(os, { platform: 'linux' });
     os.code = 'ERR_ADDRESS_TAKEN';
     os.refuse = (verb) => verb === 'reserve';
     expect(() => {
@@ -210,12 +210,12 @@ it('a heap that cannot be made keeps nothing', () => {
   for (let n = 0; n < 12; n++) {
     const os = new FaultyMemory();
     os.refuseNth(n);
-    const code = codeOf(() => newHeap(os, { maxMemBytes: 64 * MiB, hint: 0x00d8_0000_0000 }));
+    const code = codeOf(() => newHeap(os, { maxMemBytes: 64 * MiB }));
     expect(['ERR_OUT_OF_MEMORY', 'no error']).toContain(code);
     for (const heap of heaps.splice(0)) heap.release();
     // The addresses are free again.
-    const heap = newHeap(new FaultyMemory(), { maxMemBytes: 64 * MiB, hint: 0x00d8_0000_0000 });
-    expect(heap.arenaStart).toBe(0x00d8_0000_0000 + 4 * MiB);
+    const heap = newHeap(new FaultyMemory(), { maxMemBytes: 64 * MiB });
+    expect(heap.arenaStart).toBe(AWAY_FROM_V8 + 4 * MiB);
     heap.release();
   }
 });

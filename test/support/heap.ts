@@ -6,6 +6,12 @@ import type { RaceHooks } from '../../lib/heap/race-hooks.js';
 import type { OsMemory, SysReservation, WindowSet } from '../../lib/heap/sys.js';
 import { LazyShadowError } from '../../lib/native/errors.js';
 
+/**
+ * Where V8 never is: it scatters its pages at random, on Windows below 4 TiB, Go's hint among them, and on Linux below
+ * 64 TiB. Go's 64-bit Linux form does not reserve its arena, and so may meet them.
+ */
+export const AWAY_FROM_V8 = 0x4480_0000_0000;
+
 export type Verb = 'reserve' | 'commit' | 'decommit' | 'purge' | 'open';
 
 /** Real memory that refuses when it is told to. */
