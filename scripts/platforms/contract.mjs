@@ -75,6 +75,7 @@ const TARGETS = {
     ...LINUX,
     programs: [...LINUX.programs, 'threads_test'],
     compiler: () => installed('g++', ...ADDRESS_SANITIZER),
+    isSanitized: true,
     runner: () => ({ command: [] }),
     simulated: SIMULATED,
     only: ['linux'],
@@ -83,6 +84,7 @@ const TARGETS = {
     ...LINUX,
     programs: ['threads_test'],
     compiler: () => installed('g++', ...THREAD_SANITIZER),
+    isSanitized: true,
     runner: () => ({ command: notTooRandom() }),
     only: ['linux'],
   },
@@ -117,6 +119,11 @@ export const CONTRACT_TARGETS = Object.keys(TARGETS);
 export function notHere(name) {
   const { only } = TARGETS[name];
   return only && !only.includes(process.platform) ? `not on ${process.platform}` : undefined;
+}
+
+/** Whether a target is this machine under a sanitizer, no platform of its own: scripts/sanitizers.mjs runs it. */
+export function isSanitized(name) {
+  return TARGETS[name].isSanitized === true;
 }
 
 /**

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { addonPath, buildAddon } from './addons.mjs';
 import { execute, once, root, work } from './commands.mjs';
-import { CONTRACT_TARGETS, holdContract, notHere } from './contract.mjs';
+import { CONTRACT_TARGETS, holdContract, isSanitized, notHere } from './contract.mjs';
 import { nativeHost, qemuHost, wineHost } from './hosts.mjs';
 import { pack, tryInstalled } from './package.mjs';
 import { runSuite } from './suite.mjs';
@@ -83,16 +83,16 @@ const buildLibrary = once((script) =>
 );
 const BUILD_LIBRARY = join(root, 'scripts', 'build-lib.mjs');
 
-/** All cells, in the order in which they are begun: { platform, column, run, attempts, lock }. */
+/** All cells, in the order of the table: { platform, column, run, attempts, lock, isLong }. */
 export function cells() {
   const all = [];
-  const add = (platform, column, run, { attempts = 1, lock } = {}) =>
-    all.push({ platform, column, run, attempts, lock });
+  const add = (platform, column, run, { attempts = 1, lock, isLong = false } = {}) =>
+    all.push({ platform, column, run, attempts, lock, isLong });
   for (const target of buildable) {
     add(target, 'addon', async () => ({ built: true, notes: [await buildAddon(target)] }));
   }
   for (const name of CONTRACT_TARGETS) {
-    if (notHere(name) !== undefined) continue;
+    if (notHere(name) !== undefined || isSanitized(name)) continue;
     const lock = name === 'win32-x64' ? 'wine' : undefined;
     add(name === 'host' ? here : name, 'C++ contract', async () => contractResult(await holdContract(name)), {
       lock,
@@ -110,7 +110,7 @@ export function cells() {
         });
         return { ...result, notes: [what] };
       };
-      add(platform, `Node ${major}`, run, how);
+      add(platform, `Node ${major}`, run, { ...how, isLong: true });
     }
     const run = async () => {
       await buildLibrary(BUILD_LIBRARY);
