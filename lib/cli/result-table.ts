@@ -8,6 +8,7 @@ import type { PolicyResult } from '../measure/experiment.js';
 import type { MeasureResult } from '../measure/measure.js';
 import type { Sample } from '../measure/sample.js';
 import { humanBytes } from '../report/bytes.js';
+import { mergedNotes } from '../report/notes.js';
 import { plainTable } from './table.js';
 import type { Colours } from './terminal.js';
 
@@ -49,6 +50,7 @@ export function formatResult(result: MeasureResult, colours: Colours): string {
     plainTable(head.map(colours.dim), rows),
     '',
     `Shadow: reserved to resident. Process: VIRT, RSS and commit charge.${onHeap ? ' Go heap: the rest.' : ''}`,
+    ...mergedNotes(result.policies),
     ...result.policies.flatMap((policy) => failure(policy, colours)),
   ];
   return `${lines.join('\n')}\n`;

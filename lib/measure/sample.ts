@@ -26,6 +26,8 @@ export interface Sample {
   readonly processResidentBytes: number;
   /** What it is charged against the commit limit; null on macOS. */
   readonly processCommitBytes: number | null;
+  /** What of `committedBytes` joins pieces for which mappings ran short (vm.max_map_count); absent while nothing does. */
+  readonly mergedBytes?: number;
   /** What the Go heap says of itself, in workloads that run on one; absent in the others. */
   readonly goHeap?: GoHeapSample;
 }
@@ -49,6 +51,7 @@ export function takeSample(
     processVirtualBytes: memory.virtualBytes,
     processResidentBytes: memory.residentBytes,
     processCommitBytes: memory.commitBytes,
+    ...(stats && stats.mergedBytes > 0 && { mergedBytes: stats.mergedBytes }),
     ...(goHeap && { goHeap }),
   };
 }

@@ -13,6 +13,7 @@ import type { Policy } from '../shadow/policies.js';
 import { humanBytes } from './bytes.js';
 import type { Chart } from './chart.js';
 import { dataBlock, Html, html } from './html.js';
+import { mergedNotes } from './notes.js';
 import { type Charts, chartsOf } from './picture.js';
 import { racesSection } from './races.js';
 import type { RecordingReport } from './recording.js';
@@ -113,7 +114,10 @@ function fact(name: string, value: string): Html {
 }
 
 /** Columns of the table: a field of a sample, and its head. */
-const COLUMNS: readonly (readonly [Exclude<keyof Sample, 'atMs' | 'heapBytes' | 'goHeap'>, string])[] = [
+const COLUMNS: readonly (readonly [
+  Exclude<keyof Sample, 'atMs' | 'heapBytes' | 'mergedBytes' | 'goHeap'>,
+  string,
+])[] = [
   ['reservedBytes', 'reserved'],
   ['committedBytes', 'committed'],
   ['osCommittedBytes', 'OS-counted'],
@@ -150,6 +154,7 @@ function memorySection({ policies }: MeasureResult, summary: readonly Chart[]): 
       </table>
     </div>
     ${policies.map(({ policy, error }) => (error === null ? '' : html`<p class="error"><b>${policy} failed: ${error.code}.</b> ${error.message}</p>`))}
+    ${mergedNotes(policies).map((note) => html`<p class="note">${note}</p>`)}
     <div class="charts">${summary.map(figure)}</div>
   </section>`;
 }

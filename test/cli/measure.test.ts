@@ -12,6 +12,7 @@ import { gunzipSync } from 'node:zlib';
 import { Ajv } from 'ajv';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MeasureResult } from '../../lib/measure/measure.js';
+import { systemMemory } from '../../lib/native/system.js';
 import { lazyshadow, lazyshadowUnder } from '../support/cli.js';
 import { linux, windows } from '../support/proc.js';
 import { shippedRecording } from '../support/recordings.js';
@@ -179,6 +180,21 @@ describe('workloads', () => {
       expect(final.heapBytes).toBe(workload === 'growth-shrink' ? 2 ** 25 : 2 ** 26);
       expect(final.residentBytes).toBeGreaterThan(0);
     }
+  });
+
+  const fewMappings = unless(
+    linux && (systemMemory().maxMapCount ?? Infinity) <= 65_530,
+    'no kernel setting, or none so small, bounds how many mappings a process has',
+  );
+  it('say what touch committed for want of mappings', fewMappings, () => {
+    const command = ['--workload', 'sparse', '--heap', '4GiB', '--policy', 'touch'];
+    const [row] = measured(command).policies;
+    if (row?.final.mergedBytes === undefined) throw new Error('nothing was merged');
+    expect(row.samples[0]).not.toHaveProperty('mergedBytes');
+    expect(row.final.mergedBytes).toBe(row.final.committedBytes - row.final.residentBytes);
+    expect(lazyshadow(['measure', ...command]).stdout).toMatch(
+      /^touch: [\d.]+ [MG]iB of what is committed joins pieces, since .* \(vm\.max_map_count\)\.$/m,
+    );
   });
 
   it.each(['heap-cache', 'heap-tree', 'heap-large'])('%s runs on a Go heap, and shows it', (workload) => {
