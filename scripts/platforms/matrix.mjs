@@ -65,9 +65,8 @@ const HOSTS = {
       suite: WINE,
       versions: { 20: PART, 22: PART, 24: PART, 26: PART },
       lock: 'wine',
-      attempts: 2,
     },
-    'linux-arm64': { start: qemuHost, suite: QEMU, versions: { 22: PART }, attempts: 2 },
+    'linux-arm64': { start: qemuHost, suite: QEMU, versions: { 22: PART } },
   }),
   [here]: { start: nativeHost, suite: {}, versions: { 20: WHOLE, 22: WHOLE, 24: WHOLE, 26: WHOLE } },
 };
@@ -83,11 +82,11 @@ const buildLibrary = once((script) =>
 );
 const BUILD_LIBRARY = join(root, 'scripts', 'build-lib.mjs');
 
-/** All cells, in the order of the table: { platform, column, run, attempts, lock, isLong }. */
+/** All cells, in the order of the table: { platform, column, run, lock, isLong }. */
 export function cells() {
   const all = [];
-  const add = (platform, column, run, { attempts = 1, lock, isLong = false } = {}) =>
-    all.push({ platform, column, run, attempts, lock, isLong });
+  const add = (platform, column, run, { lock, isLong = false } = {}) =>
+    all.push({ platform, column, run, lock, isLong });
   for (const target of buildable) {
     add(target, 'addon', async () => ({ built: true, notes: [await buildAddon(target)] }));
   }
