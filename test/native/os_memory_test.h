@@ -66,8 +66,9 @@ os::Usage usageOf(Range range, int line = __builtin_LINE(), const char* file = _
 std::optional<uintptr_t> firstIn(Range range, int line = __builtin_LINE(),
                                  const char* file = __builtin_FILE());
 
-/// Room for two neighbouring map() calls of one granule each, which nothing else will take: it just was ours.
-Range findRoomForTwo();
+/// Addresses that are free, and stay so: far from where C libraries map memory for themselves, when a file is
+/// opened for example. Some ask for what is next to memory that was theirs.
+Range freeRoom(size_t size);
 
 #if defined(__linux__)
 /// A number of /proc/self/statm by its place (man 5 proc), in bytes.

@@ -56,7 +56,7 @@ void decommitGivesBack() {
 }
 
 void verbsSpanNeighbouringMaps() {
-  const Range both = findRoomForTwo();
+  const Range both = freeRoom(2 * granularity());
   for (const size_t offset : {size_t{0}, granularity()}) {
     uintptr_t start = 0;
     const Status status = os::map(both.start + offset, granularity(), Placement::Exact, Access::None, &start);

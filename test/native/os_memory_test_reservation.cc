@@ -56,7 +56,7 @@ void exactPlacementReplacesNothing() {
   }
   check(holds(all.range, 0x77), "what was mapped is as it was");
 
-  const Range free = findRoomForTwo();
+  const Range free = freeRoom(2 * granularity());
   checkOk(os::map(free.start, free.size, Placement::Preferred, Access::None, &start), "map() that prefers");
   checkEqual(start, free.start, "a free address that is preferred is given");
   checkOk(os::unmap(Range{start, free.size}), "unmap()");
@@ -82,14 +82,12 @@ void impossibleAddressesAreNotOutOfMemory() {
 }
 
 void firstMappingIsTheLowest() {
-  // The middle of what is free then: what the C library maps for itself meanwhile goes to an edge of it.
-  Range room;
   {
-    const Mapped all(1024 * granularity(), Access::None);
-    room = all.part(480 * granularity(), 64 * granularity());
+    const Mapped all(64 * granularity(), Access::None);
     check(firstIn(all.range) == all.range.start, "a mapping is found");
     check(firstIn(all.part(5 * page(), page())) == all.range.start + 5 * page(), "clipped to what was asked");
   }
+  const Range room = freeRoom(64 * granularity());
   check(!firstIn(room), "a free range has none");
   uintptr_t low = 0, high = 0;
   const Status placed =

@@ -86,9 +86,12 @@ std::optional<uintptr_t> firstIn(Range range, int line, const char* file) {
   return first;
 }
 
-Range findRoomForTwo() {
-  const Mapped both(2 * granularity(), Access::None);
-  return both.range;
+Range freeRoom(size_t size) {
+  constexpr uintptr_t kFarAway = uintptr_t{0x2000} << 32;
+  uintptr_t start = 0;
+  checkOk(os::map(kFarAway, size, Placement::Preferred, Access::None, &start), "map() far away");
+  checkOk(os::unmap(Range{start, size}), "unmap()");
+  return Range{start, size};
 }
 
 #if defined(__linux__)
