@@ -30,7 +30,7 @@ import { allowInstalling, ToolMissing } from './platforms/tools.mjs';
 /** Cells at a time: on two cores two of them leave a quarter of the time unused, waiting for disks, servers and sleeps. */
 const LANES = 3;
 
-/** Attempts at a cell: Wine loses a connection now and then, and beside others a test may run out of time. Each failure is printed. */
+/** Attempts at a cell, since Wine loses a connection now and then, and a test beside others its patience. All are printed. */
 const ATTEMPTS = 2;
 
 const flag = { type: 'boolean', default: false };
