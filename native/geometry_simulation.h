@@ -7,14 +7,10 @@
 #include <algorithm>
 #include <cstdlib>
 
-#if defined(_WIN32)
-#ifndef NOMINMAX
-#define NOMINMAX
-#endif
-#include <windows.h>
-#endif
-
 #include "os_memory.h"
+#if defined(_WIN32)
+#include "windows_api.h"
+#endif
 
 namespace lazyshadow::os {
 

@@ -5,16 +5,6 @@
 // reservation (VirtualQuery names each page's AllocationBase); commit and decommit first try the whole range
 // in one call, which is what a range nearly always is.
 
-#ifndef NOMINMAX
-#define NOMINMAX
-#endif
-#ifndef WIN32_LEAN_AND_MEAN
-#define WIN32_LEAN_AND_MEAN
-#endif
-#include <windows.h>
-// After windows.h, which it needs.
-#include <psapi.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -24,6 +14,7 @@
 #include "fault_injection.h"
 #include "geometry_simulation.h"
 #include "os_memory.h"
+#include "windows_api.h"
 
 namespace lazyshadow::os {
 

@@ -1,17 +1,8 @@
 // Windows counts commit for the process and for the machine, which are the numbers that matter there.
 
-#ifndef NOMINMAX
-#define NOMINMAX
-#endif
-#ifndef WIN32_LEAN_AND_MEAN
-#define WIN32_LEAN_AND_MEAN
-#endif
-#include <windows.h>
-// After windows.h, which it needs.
-#include <psapi.h>
-
 #include "fault_injection.h"
 #include "process_memory.h"
+#include "windows_api.h"
 
 namespace lazyshadow::os {
 

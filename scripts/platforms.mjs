@@ -30,9 +30,6 @@ import { allowInstalling, ToolMissing } from './platforms/tools.mjs';
 /** Cells at a time: on two cores two of them leave a quarter of the time unused, waiting for disks, servers and sleeps. */
 const LANES = 3;
 
-/** Attempts at a cell, since Wine loses a connection now and then, and a test beside others its patience. All are printed. */
-const ATTEMPTS = 2;
-
 const flag = { type: 'boolean', default: false };
 const { values: options, positionals: wanted } = parseArgs({
   options: {
@@ -54,7 +51,7 @@ function say(line) {
 }
 
 /** Runs a cell to its result: built or tested, failed, or skipped because a tool is missing. */
-async function resultOf({ platform, column, run }) {
+async function resultOf({ platform, column, run, attempts }) {
   const empty = { platform, column, passed: 0, skips: {}, failures: [], notes: [] };
   const startedAt = performance.now();
   for (let attempt = 1; ; attempt++) {
@@ -67,7 +64,7 @@ async function resultOf({ platform, column, run }) {
     }
     result.seconds = Math.round((performance.now() - startedAt) / 1000);
     if (attempt > 1) result.notes = [...result.notes, `attempt ${attempt}`];
-    if (result.failures.length === 0 || attempt === ATTEMPTS) return result;
+    if (result.failures.length === 0 || attempt === attempts) return result;
     say(`again, after: ${describeResult(result)}`);
   }
 }

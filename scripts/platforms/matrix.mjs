@@ -65,8 +65,9 @@ const HOSTS = {
       suite: WINE,
       versions: { 20: PART, 22: PART, 24: PART, 26: PART },
       lock: 'wine',
+      attempts: 2, // now and then it loses the connection to its server
     },
-    'linux-arm64': { start: qemuHost, suite: QEMU, versions: { 22: PART } },
+    'linux-arm64': { start: qemuHost, suite: QEMU, versions: { 22: PART }, attempts: 2 },
   }),
   [here]: { start: nativeHost, suite: {}, versions: { 20: WHOLE, 22: WHOLE, 24: WHOLE, 26: WHOLE } },
 };
@@ -82,11 +83,11 @@ const buildLibrary = once((script) =>
 );
 const BUILD_LIBRARY = join(root, 'scripts', 'build-lib.mjs');
 
-/** All cells, in the order of the table: { platform, column, run, lock, isLong }. */
+/** All cells, in the order of the table: { platform, column, run, attempts, lock, isLong }. */
 export function cells() {
   const all = [];
-  const add = (platform, column, run, { lock, isLong = false } = {}) =>
-    all.push({ platform, column, run, lock, isLong });
+  const add = (platform, column, run, { attempts = 1, lock, isLong = false } = {}) =>
+    all.push({ platform, column, run, attempts, lock, isLong });
   for (const target of buildable) {
     add(target, 'addon', async () => ({ built: true, notes: [await buildAddon(target)] }));
   }

@@ -308,7 +308,7 @@ describe('a heap', () => {
       return { garbage, heapUsed, external };
     });
     // One object that is kept for a call would be 25 megabytes. V8 keeps some kilobytes of its own as it compiles again:
-    // 11 with Node 22 on Windows.
+    // 11 with Node 22 under Wine.
     expect(growthOf(collected.map(({ heapUsed }) => heapUsed))).toBeLessThan(65_536);
     expect(growthOf(collected.map(({ external }) => external))).toBeLessThan(1024);
     // Where V8 inlines malloc, as in a hot loop, nothing dies either (scripts/bench-heap.mjs shows it); where it does not,

@@ -5,11 +5,7 @@
 #include "os_memory_test.h"
 #include "process_memory.h"
 #if defined(_WIN32)
-#ifndef NOMINMAX
-#define NOMINMAX
-#endif
-#define WIN32_LEAN_AND_MEAN
-#include <windows.h>
+#include "windows_api.h"
 #else
 #include <sys/resource.h>
 #include <unistd.h>

@@ -9,11 +9,7 @@
 #include "os_memory_test.h"
 
 #if defined(_WIN32)
-#ifndef NOMINMAX
-#define NOMINMAX
-#endif
-#define WIN32_LEAN_AND_MEAN
-#include <windows.h>
+#include "windows_api.h"
 #else
 #include <unistd.h>
 #endif

@@ -49,9 +49,9 @@ describe('windows of 30 GiB over memory that is not there', () => {
     const control = count(0, 'close');
     const opened = count(30, 'close');
     expect(opened.opening).toBeLessThanOrEqual(30 + control.opening + 2);
-    // Were their gigabytes held against later garbage, each collection would lead to the next. How many the garbage alone
-    // takes varies by a few, the more so on a busy machine.
-    expect(opened.after).toBeLessThanOrEqual(control.after + 10);
+    // What V8 does by itself comes on top, and more of it on a busy machine: the least of several runs.
+    const after = Math.min(opened.after, count(30, 'close').after, count(30, 'close').after);
+    expect(after).toBeLessThanOrEqual(control.after + 3);
   });
 
   it('may be left open when the process ends', () => {
