@@ -74,7 +74,7 @@ Status query(const std::vector<Range>& ranges, std::vector<Usage>* usages) {
       const Range part = mapping.range.intersect(*at);
       Usage& usage = (*usages)[static_cast<size_t>(at - ranges.begin())];
       if (mapping.charged) usage.committed += part.size;
-      if (part.size == mapping.range.size) {
+      if (part.size == mapping.whole.size) {
         usage.resident += mapping.residentBytes;
       } else if (mapping.residentBytes > 0) {
         inner = countResident(part, &usage.resident);

@@ -1,5 +1,6 @@
 #include "proc_maps_linux.h"
 
+#include <algorithm>
 #include <charconv>
 #include <string_view>
 
@@ -21,13 +22,32 @@ bool parseAddresses(std::string_view line, Range* range) {
   return true;
 }
 
+/// Where the last mapping ended that was visited. The kernel gives the file in pieces of a few mappings, and
+/// other threads change the map in between: a mapping that joined the one before it then comes whole, though
+/// part of it was visited already.
+class Frontier {
+ public:
+  /// What of a mapping was not visited; empty if all was.
+  Range pass(Range mapping) {
+    const uintptr_t start = std::max(mapping.start, visited_);
+    visited_ = std::max(mapping.end(), visited_);
+    return Range::between(start, visited_);
+  }
+
+ private:
+  uintptr_t visited_ = 0;
+};
+
 }  // namespace
 
 Status forEachMapping(MapDetail detail, const std::function<bool(const Mapping&)>& visit) {
   Mapping mapping;
+  Frontier frontier;
   if (detail == MapDetail::Addresses) {
     return forEachLine("/proc/self/maps", [&](std::string_view line) {
-      return !parseAddresses(line, &mapping.range) || visit(mapping);
+      if (!parseAddresses(line, &mapping.whole)) return true;
+      mapping.range = frontier.pass(mapping.whole);
+      return mapping.range.empty() || visit(mapping);
     });
   }
   // smaps gives each mapping as the line of maps, then "Key: value" lines, of which VmFlags is the last.
@@ -36,8 +56,9 @@ Status forEachMapping(MapDetail detail, const std::function<bool(const Mapping&)
       mapping.residentBytes = numberIn(line).value_or(0) * 1024;
     } else if (startsWith(line, "VmFlags:")) {
       mapping.charged = line.find(" ac") != std::string_view::npos;
-      return visit(mapping);
-    } else if (line.find('-') != std::string_view::npos && parseAddresses(line, &mapping.range)) {
+      mapping.range = frontier.pass(mapping.whole);
+      return mapping.range.empty() || visit(mapping);
+    } else if (line.find('-') != std::string_view::npos && parseAddresses(line, &mapping.whole)) {
       mapping.residentBytes = 0;
       mapping.charged = false;
     }

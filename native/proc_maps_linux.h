@@ -10,8 +10,10 @@
 namespace lazyshadow::os {
 
 struct Mapping {
+  /// What of it was not visited before.
   Range range;
-  /// The two below are known with MapDetail::WithUsage only.
+  Range whole;
+  /// The two below are known with MapDetail::WithUsage only, and are said of the whole.
   uint64_t residentBytes = 0;
   /// The kernel charged all of it against the commit limit ("ac" among VmFlags).
   bool charged = false;
@@ -19,7 +21,8 @@ struct Mapping {
 
 enum class MapDetail { Addresses, WithUsage };
 
-/// Calls `visit` for each mapping in ascending order until it returns false.
+/// Calls `visit` for each mapping in ascending order until it returns false. No address is visited twice,
+/// whatever other threads map meanwhile.
 Status forEachMapping(MapDetail detail, const std::function<bool(const Mapping&)>& visit);
 
 }  // namespace lazyshadow::os

@@ -12,7 +12,9 @@ import { isAnythingAt } from '../support/proc.js';
 import { expectRefusal } from '../support/refusals.js';
 
 const LIBRARY = fileURLToPath(new URL('../../dist/cjs/index.js', import.meta.url));
-const PAGE = geometry().pageSizeBytes;
+const { pageSizeBytes: PAGE, allocationGranularityBytes: UNIT } = geometry();
+const ROUNDS = 16;
+const ROUND_MS = 150;
 
 /** Attaches, and then does what it is told, answering each order. */
 const FOLLOWER = `
@@ -26,6 +28,12 @@ const FOLLOWER = `
     hold: (offset, size) => { view = reservation.bytes(workerData.address + offset, size); return view.length; },
     held: () => view[0],
     commit: (offset, size) => reservation.commit(workerData.address + offset, size),
+    churn: (offset, size, milliseconds) => {
+      for (const end = Date.now() + milliseconds; Date.now() < end; ) {
+        reservation.commit(workerData.address + offset, size);
+        reservation.decommit(workerData.address + offset, size);
+      }
+    },
     size: () => reservation.sizeBytes,
     release: () => reservation.release(),
   };
@@ -131,5 +139,28 @@ describe('another thread', () => {
     expect(isAnythingAt(address, 16 * PAGE)).toBe(true);
     await follower.worker.terminate();
     expect(isAnythingAt(address, 16 * PAGE)).toBe(false);
+  });
+
+  // Linux lists mappings in pieces, and a neighbour's that joins this one's last page in between is listed with it.
+  it('that commits next door is not counted here', async () => {
+    const size = 64 * PAGE;
+    const address = 0x5a10_0000_0000;
+    const reservation = Reservation.reserve(size, { address, exact: true });
+    for (let at = PAGE; at < size; at += 2 * PAGE) reservation.commit(address + at, PAGE);
+    const neighbour = Reservation.reserve(size, { address: address + size, exact: true });
+    const follower = new Follower(neighbour.address);
+    const { committedBytes } = reservation.stats();
+    // Each moves where the pieces end.
+    const before: Reservation[] = [];
+    for (let round = 1; round <= ROUNDS; round++) {
+      before.push(Reservation.reserve(PAGE, { address: address - 2 * round * UNIT, exact: true }));
+      const churned = follower.tell('churn', 0, PAGE, ROUND_MS);
+      for (const end = Date.now() + ROUND_MS; Date.now() < end;) {
+        expect(reservation.stats()).toMatchObject({ committedBytes, osCommittedBytes: committedBytes });
+      }
+      await churned;
+    }
+    await follower.worker.terminate();
+    for (const each of [reservation, neighbour, ...before]) each.release();
   });
 });

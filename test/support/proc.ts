@@ -15,15 +15,21 @@ export interface Mapping {
   readonly flags: readonly string[];
 }
 
-/** The mappings of a process, from /proc/PID/smaps. */
+/**
+ * The mappings of a process, from /proc/PID/smaps: disjoint, though the kernel lists what was joined to the mapping
+ * before it, while it was being read, from its beginning.
+ */
 export function mappings(pid: number | 'self' = 'self'): Mapping[] {
   const found: Mapping[] = [];
+  let listed = 0;
   for (const block of readFileSync(`/proc/${pid}/smaps`, 'utf8').split(/(?=^[0-9a-f]+-[0-9a-f]+ )/m)) {
     const head = /^([0-9a-f]+)-([0-9a-f]+) (\S+)/.exec(block);
     if (!head) continue;
+    const start = Math.max(listed, Number.parseInt(head[1] ?? '', 16));
+    const end = (listed = Number.parseInt(head[2] ?? '', 16));
     found.push({
-      start: Number.parseInt(head[1] ?? '', 16),
-      end: Number.parseInt(head[2] ?? '', 16),
+      start,
+      end,
       permissions: head[3] ?? '',
       residentBytes: Number(/^Rss:\s+(\d+) kB$/m.exec(block)?.[1]) * 1024,
       flags: /^VmFlags: (.*)$/m.exec(block)?.[1]?.trim().split(' ') ?? [],
