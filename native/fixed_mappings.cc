@@ -1,6 +1,7 @@
 #include "fixed_mappings.h"
 
 #include "release.h"
+#include "reserved_memory.h"
 
 namespace lazyshadow {
 
@@ -57,6 +58,10 @@ void FixedMappings::commit(Range pages, std::vector<Range>* fresh) {
     insert(gaps[done]);
   }
   fresh->insert(fresh->end(), gaps.begin(), gaps.end());
+}
+
+void FixedMappings::zero(Range pages) const {
+  makeZero(mapped_, pages, os::Backing::Mappings);
 }
 
 void FixedMappings::forget(Range piece) {

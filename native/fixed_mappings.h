@@ -32,6 +32,8 @@ class FixedMappings {
   void commit(Range pages, std::vector<Range>* fresh);
   /// Takes back a piece that commit gave as fresh, and that nobody has written to.
   void forget(Range piece);
+  /// Makes what is mapped of the range read as zeros, whatever the system says.
+  void zero(Range pages) const;
 
   /// Pieces that were merged because mappings ran short.
   Merges merges() const { return merges_; }

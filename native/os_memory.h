@@ -57,28 +57,42 @@ enum class Access {
   ReadWriteUncharged,
 };
 
+/// What the committed pages of a reservation are pages of. The functions below are to be told what map() was.
+enum class Backing {
+  /// Mappings: each piece of committed memory is one, and the reserved rest behind it another.
+  Mappings,
+  /// One file in memory that is mapped whole, which goes with Access::None: pieces take no mappings, and
+  /// pages
+  /// are resident from their commit on. For pages that are written as soon as they are committed. What is not
+  /// committed must not be accessed, though nothing keeps it from that.
+  MemoryFile,
+};
+/// Whether a reservation of this size can have this backing; Mappings always can.
+bool offers(Backing backing, size_t size);
+
 /// Maps `size` bytes. On success `*start` is where.
-Status map(uintptr_t wanted, size_t size, Placement placement, Access access, uintptr_t* start);
+Status map(uintptr_t wanted, size_t size, Placement placement, Access access, uintptr_t* start,
+           Backing backing = Backing::Mappings);
 
 /// Makes a reserved range readable and writable, charged. Pages of it that are committed keep their contents.
 /// After a failure any page of the range may be committed or not: the caller decommits what it had not
 /// committed.
-Status commit(Range range);
+Status commit(Range range, Backing backing = Backing::Mappings);
 
 /// Returns pages and commit charge of a range that map() placed, and leaves it reserved. Contents are lost. A
 /// failure changes nothing, if it was one map() that placed all of the range.
-Status decommit(Range range);
+Status decommit(Range range, Backing backing = Backing::Mappings);
 
 /// Makes committed memory read as zeros, returning its pages where that is possible; the charge stays.
-Status zero(Range range);
+Status zero(Range range, Backing backing = Backing::Mappings);
 
 /// Gives back everything that map() placed in the range, addresses included. On Windows the range must cover
 /// whole map() calls.
 Status unmap(Range range);
 
 struct Usage {
-  /// What the system itself counts as committed: accounted mappings on Linux, MEM_COMMIT on Windows, writable
-  /// regions on macOS.
+  /// What the system itself counts as committed: accounted mappings and pages of memory files on Linux,
+  /// MEM_COMMIT on Windows, writable regions on macOS.
   uint64_t committed = 0;
   uint64_t resident = 0;
 };

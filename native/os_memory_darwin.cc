@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "fault_injection.h"
+#include "memory_file.h"
 #include "os_memory_posix.h"
 
 namespace lazyshadow::os {
@@ -69,13 +70,30 @@ Status forEachRegion(Range range, const Visit& visit) {
 
 }  // namespace
 
-void advise(Range) {}
+// Commit is not charged, and pieces are not counted: a file would be no better than mappings.
+bool offers(Backing backing, size_t) {
+  return backing == Backing::Mappings;
+}
+
+Status MemoryFile::open(size_t) {
+  return Status{ENOTSUP};
+}
+
+Status fillHoles(Range) {
+  return Status{ENOTSUP};
+}
+
+Status makeHoles(Range) {
+  return Status{ENOTSUP};
+}
+
+void advise(Range, Backing) {}
 
 Advice advice() {
   return Advice{false, false, false};
 }
 
-Status zero(Range range) {
+Status zero(Range range, Backing) {
   if (const Status refused = FaultInjection::fault(Verb::Zero); !refused.ok()) return refused;
   // MADV_FREE leaves the contents until memory is short; a fresh mapping in their place reads as zeros at
   // once.

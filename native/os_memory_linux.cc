@@ -40,27 +40,57 @@ std::atomic<bool> named{false};
 
 }  // namespace
 
-void advise(Range range) {
+void advise(Range range, Backing backing) {
   void* start = reinterpret_cast<void*>(range.start);
   // A refusal is not a failure: kernels without huge pages, dumps or names refuse, and there is nothing to
   // keep from.
   if (madvise(start, range.size, MADV_NOHUGEPAGE) == 0) keptFromHugePages = true;
   if (madvise(start, range.size, MADV_DONTDUMP) == 0) keptFromDumps = true;
-  if (prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, start, range.size, "lazyshadow") == 0) named = true;
+  if (backing == Backing::MemoryFile) {
+    named = true;
+    // A child process would write to the same pages.
+    (void)madvise(start, range.size, MADV_DONTFORK);
+  } else if (prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, start, range.size, "lazyshadow") == 0) {
+    named = true;
+  }
 }
 
 Advice advice() {
   return Advice{keptFromHugePages, keptFromDumps, named};
 }
 
-Status zero(Range range) {
+Status zero(Range range, Backing backing) {
   if (const Status refused = FaultInjection::fault(Verb::Zero); !refused.ok()) return refused;
   void* start = reinterpret_cast<void*>(range.start);
-  if (madvise(start, range.size, MADV_DONTNEED) == 0) return Status{};
-  if (errno != EINVAL) return Status{errno};
-  std::memset(start, 0, range.size);  // the program has locked its memory: pages cannot be returned
+  // The pages of a file cannot be returned without their charge, nor those of memory that the program has
+  // locked.
+  if (backing == Backing::Mappings && madvise(start, range.size, MADV_DONTNEED) == 0) return Status{};
+  if (backing == Backing::Mappings && errno != EINVAL) return Status{errno};
+  std::memset(start, 0, range.size);
   return Status{};
 }
+
+namespace {
+
+/// Adds what a part of a mapping holds.
+Status addUsage(const Mapping& mapping, Range part, Usage* usage) {
+  if (mapping.charged) usage->committed += part.size;
+  if (part.size == mapping.whole.size) {
+    usage->committed += mapping.fileBytes;
+    usage->resident += mapping.residentBytes;
+    return Status{};
+  }
+  uint64_t resident = 0;
+  if (mapping.residentBytes > 0) {
+    if (const Status status = countResident(part, &resident); !status.ok()) return status;
+  }
+  usage->resident += resident;
+  // Of a part nothing tells which pages are swapped out.
+  if (mapping.fileBytes > 0) usage->committed += resident;
+  return Status{};
+}
+
+}  // namespace
 
 Status query(const std::vector<Range>& ranges, std::vector<Usage>* usages) {
   if (const Status refused = FaultInjection::fault(Verb::Query); !refused.ok()) return refused;
@@ -71,14 +101,8 @@ Status query(const std::vector<Range>& ranges, std::vector<Usage>* usages) {
   const Status read = forEachMapping(MapDetail::WithUsage, [&](const Mapping& mapping) {
     while (range != ranges.end() && range->end() <= mapping.range.start) ++range;
     for (auto at = range; inner.ok() && at != ranges.end() && at->overlaps(mapping.range); ++at) {
-      const Range part = mapping.range.intersect(*at);
       Usage& usage = (*usages)[static_cast<size_t>(at - ranges.begin())];
-      if (mapping.charged) usage.committed += part.size;
-      if (part.size == mapping.whole.size) {
-        usage.resident += mapping.residentBytes;
-      } else if (mapping.residentBytes > 0) {
-        inner = countResident(part, &usage.resident);
-      }
+      inner = addUsage(mapping, mapping.range.intersect(*at), &usage);
     }
     return inner.ok() && range != ranges.end();
   });

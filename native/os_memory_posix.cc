@@ -1,4 +1,4 @@
-// The calls that Linux and macOS share: mmap, mprotect, munmap.
+// The calls that Linux and macOS share: mmap, mprotect, munmap. Memory files are Linux's: memory_file.h.
 //
 // Commit charge on Linux follows the mapping's flags (man 5 proc, overcommit_memory): a private mapping is
 // charged when it becomes writable, unless it was made with MAP_NORESERVE. So a reservation is PROT_NONE
@@ -18,6 +18,7 @@
 
 #include "fault_injection.h"
 #include "geometry_simulation.h"
+#include "memory_file.h"
 
 #ifndef MAP_NORESERVE
 #define MAP_NORESERVE 0
@@ -40,11 +41,18 @@ Status lastError() {
   return Status{errno};
 }
 
+/// What mmap is told of a mapping, beside where and how long.
+struct Kind {
+  int protection;
+  int flags;
+  int descriptor;
+};
+
 /// A mapping aligned to a granularity that the system does not know of: map more, trim both ends.
-Status mapAligned(size_t size, int protection, int flags, uintptr_t* start) {
+Status mapAligned(size_t size, const Kind& kind, uintptr_t* start) {
   const size_t granularity = geometry().granularity;
   const size_t slack = granularity - realPageSize();
-  void* mapped = mmap(nullptr, size + slack, protection, flags, -1, 0);
+  void* mapped = mmap(nullptr, size + slack, kind.protection, kind.flags, kind.descriptor, 0);
   if (mapped == MAP_FAILED) return lastError();
   Range left{reinterpret_cast<uintptr_t>(mapped), size + slack};
   const Range kept{roundUp(left.start, granularity), size};
@@ -63,6 +71,10 @@ Status mapAligned(size_t size, int protection, int flags, uintptr_t* start) {
   return Status{};
 }
 
+Status makeWritable(Range range) {
+  return mprotect(pointer(range.start), range.size, PROT_READ | PROT_WRITE) == 0 ? Status{} : lastError();
+}
+
 }  // namespace
 
 const Geometry& geometry() {
@@ -70,7 +82,8 @@ const Geometry& geometry() {
   return known;
 }
 
-Status map(uintptr_t wanted, size_t size, Placement placement, Access access, uintptr_t* start) {
+Status map(uintptr_t wanted, size_t size, Placement placement, Access access, uintptr_t* start,
+           Backing backing) {
   if (const Status refused = FaultInjection::fault(Verb::Reserve); !refused.ok()) return refused;
   // The kernels answer ENOMEM, or place the mapping elsewhere, which would be taken for memory that is short
   // or an address that is taken. It is neither: no program could have it.
@@ -80,42 +93,48 @@ Status map(uintptr_t wanted, size_t size, Placement placement, Access access, ui
     placement = Placement::Anywhere;
   }
 
-  const int protection = access == Access::None ? PROT_NONE : PROT_READ | PROT_WRITE;
-  int flags = MAP_PRIVATE | MAP_ANONYMOUS;
-  if (access == Access::ReadWriteUncharged) flags |= MAP_NORESERVE;
+  Kind kind{PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1};
+  MemoryFile file;
+  if (backing == Backing::MemoryFile) {
+    // As long as mapAligned may want it.
+    if (const Status refused = file.open(size + geometry().granularity); !refused.ok()) return refused;
+    kind = Kind{PROT_READ | PROT_WRITE, MAP_SHARED, file.descriptor()};
+  } else if (access == Access::ReadWriteUncharged) {
+    kind = Kind{PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1};
+  }
 
   if (placement != Placement::Anywhere) {
     // A plain hint never replaces anything either: the kernel places the mapping elsewhere.
     const int exact = placement == Placement::Exact ? kFixedNoReplace : 0;
-    void* mapped = mmap(pointer(wanted), size, protection, flags | exact, -1, 0);
+    void* mapped = mmap(pointer(wanted), size, kind.protection, kind.flags | exact, kind.descriptor, 0);
     if (mapped == pointer(wanted)) {
       *start = wanted;
-      advise(Range{wanted, size});
+      advise(Range{wanted, size}, backing);
       return Status{};
     }
     const Status refused = mapped == MAP_FAILED ? lastError() : Status{EEXIST};
     if (mapped != MAP_FAILED && munmap(mapped, size) != 0) return lastError();
     if (placement == Placement::Exact || refused.code != EEXIST) return refused;
   }
-  const Status status = mapAligned(size, protection, flags, start);
-  if (status.ok()) advise(Range{*start, size});
+  const Status status = mapAligned(size, kind, start);
+  if (status.ok()) advise(Range{*start, size}, backing);
   return status;
 }
 
-Status commit(Range range) {
+Status commit(Range range, Backing backing) {
   const Status refused = FaultInjection::fault(Verb::Commit);
   // As badly as the contract allows: some of it is committed all the same.
   if (!refused.ok()) range = firstHalf(range);
-  const bool done = mprotect(pointer(range.start), range.size, PROT_READ | PROT_WRITE) == 0;
-  if (!refused.ok()) return refused;
-  return done ? Status{} : lastError();
+  const Status status = backing == Backing::MemoryFile ? fillHoles(range) : makeWritable(range);
+  return refused.ok() ? status : refused;
 }
 
-Status decommit(Range range) {
+Status decommit(Range range, Backing backing) {
   if (const Status refused = FaultInjection::fault(Verb::Decommit); !refused.ok()) return refused;
+  if (backing == Backing::MemoryFile) return makeHoles(range);
   const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
   if (mmap(pointer(range.start), range.size, PROT_NONE, flags, -1, 0) == MAP_FAILED) return lastError();
-  advise(range);
+  advise(range, backing);
   return Status{};
 }
 

@@ -15,8 +15,11 @@ extern const int kFixedNoReplace;
 /// The end of the addresses that a program may map.
 extern const uintptr_t kAddressEnd;
 
+/// What the process's map calls memory of ours.
+constexpr const char* kMemoryFileName = "lazyshadow";
+
 /// Tells the system what fresh mappings are for (no huge pages, no core dump, a name). Advice may be refused.
-void advise(Range range);
+void advise(Range range, Backing backing);
 
 /// Adds the pages of a mapped range that are in physical memory. For mappings that reach beyond the range
 /// that was asked about, whose own count cannot be told apart.

@@ -211,7 +211,12 @@ const Geometry& geometry() {
   return known;
 }
 
-Status map(uintptr_t wanted, size_t size, Placement placement, Access access, uintptr_t* start) {
+// Pieces of a reservation cost nothing here.
+bool offers(Backing backing, size_t) {
+  return backing == Backing::Mappings;
+}
+
+Status map(uintptr_t wanted, size_t size, Placement placement, Access access, uintptr_t* start, Backing) {
   if (const Status refused = FaultInjection::fault(Verb::Reserve); !refused.ok()) return refused;
   // To VirtualAlloc address 0 means anywhere.
   if (wanted == 0 && placement == Placement::Exact) return failure(ERROR_INVALID_PARAMETER);
@@ -224,7 +229,7 @@ Status map(uintptr_t wanted, size_t size, Placement placement, Access access, ui
   return simulates ? reserveAligned(size, access, start) : reserve(0, size, access, start);
 }
 
-Status commit(Range range) {
+Status commit(Range range, Backing) {
   const Status refused = FaultInjection::fault(Verb::Commit);
   // As badly as the contract allows: some of it is committed all the same.
   if (!refused.ok()) range = firstHalf(range);
@@ -232,12 +237,12 @@ Status commit(Range range) {
   return refused.ok() ? status : refused;
 }
 
-Status decommit(Range range) {
+Status decommit(Range range, Backing) {
   if (const Status refused = FaultInjection::fault(Verb::Decommit); !refused.ok()) return refused;
   return changeByReservation(range, decommitWithin);
 }
 
-Status zero(Range range) {
+Status zero(Range range, Backing) {
   if (const Status refused = FaultInjection::fault(Verb::Zero); !refused.ok()) return refused;
   // Pages could only be returned by decommit and commit, which may lose them for good if the charge is taken
   // by another process in between. DiscardVirtualMemory and MEM_RESET promise no zeros.

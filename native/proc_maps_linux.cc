@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <string>
 #include <string_view>
 
+#include "os_memory_posix.h"
 #include "proc_text_linux.h"
 
 namespace lazyshadow::os {
@@ -20,6 +22,12 @@ bool parseAddresses(std::string_view line, Range* range) {
   if (std::from_chars(first.ptr + 1, last, end, 16).ec != std::errc()) return false;
   *range = Range::between(start, end);
   return true;
+}
+
+/// "7f00…-7f01… rw-s 00000000 00:01 1042  /memfd:lazyshadow (deleted)".
+bool namesMemoryFile(std::string_view line) {
+  static const std::string path = std::string("/memfd:") + kMemoryFileName;
+  return line.find(path) != std::string_view::npos;
 }
 
 /// Where the last mapping ended that was visited. The kernel gives the file in pieces of a few mappings, and
@@ -42,6 +50,7 @@ class Frontier {
 
 Status forEachMapping(MapDetail detail, const std::function<bool(const Mapping&)>& visit) {
   Mapping mapping;
+  bool inMemoryFile = false;
   Frontier frontier;
   if (detail == MapDetail::Addresses) {
     return forEachLine("/proc/self/maps", [&](std::string_view line) {
@@ -54,6 +63,9 @@ Status forEachMapping(MapDetail detail, const std::function<bool(const Mapping&)
   return forEachLine("/proc/self/smaps", [&](std::string_view line) {
     if (startsWith(line, "Rss:")) {
       mapping.residentBytes = numberIn(line).value_or(0) * 1024;
+      if (inMemoryFile) mapping.fileBytes += mapping.residentBytes;
+    } else if (inMemoryFile && startsWith(line, "Swap:")) {
+      mapping.fileBytes += numberIn(line).value_or(0) * 1024;
     } else if (startsWith(line, "VmFlags:")) {
       mapping.charged = line.find(" ac") != std::string_view::npos;
       mapping.range = frontier.pass(mapping.whole);
@@ -61,6 +73,8 @@ Status forEachMapping(MapDetail detail, const std::function<bool(const Mapping&)
     } else if (line.find('-') != std::string_view::npos && parseAddresses(line, &mapping.whole)) {
       mapping.residentBytes = 0;
       mapping.charged = false;
+      mapping.fileBytes = 0;
+      inMemoryFile = namesMemoryFile(line);
     }
     return true;
   });

@@ -13,10 +13,12 @@ struct Mapping {
   /// What of it was not visited before.
   Range range;
   Range whole;
-  /// The two below are known with MapDetail::WithUsage only, and are said of the whole.
+  /// Those below are known with MapDetail::WithUsage only, and are said of the whole.
   uint64_t residentBytes = 0;
   /// The kernel charged all of it against the commit limit ("ac" among VmFlags).
   bool charged = false;
+  /// Pages of a memory file of ours, in memory or swapped out: each is charged.
+  uint64_t fileBytes = 0;
 };
 
 enum class MapDetail { Addresses, WithUsage };

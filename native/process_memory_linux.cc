@@ -50,7 +50,7 @@ Status processMemory(ProcessMemory* memory) {
 
   uint64_t charged = 0;
   read = forEachMapping(MapDetail::WithUsage, [&](const Mapping& mapping) {
-    if (mapping.charged) charged += mapping.range.size;
+    charged += mapping.charged ? mapping.range.size : mapping.fileBytes;
     return true;
   });
   if (read.ok()) memory->commitBytes = charged;

@@ -6,18 +6,20 @@
 
 namespace lazyshadow {
 
-void makeZero(const RangeSet& committed, Range pages) {
+void makeZero(const RangeSet& committed, Range pages, os::Backing backing) {
   std::vector<Range> parts;
   committed.partsIn(pages, &parts);
   for (const Range part : parts) {
-    if (!os::zero(part).ok()) std::memset(reinterpret_cast<void*>(part.start), 0, part.size);
+    if (!os::zero(part, backing).ok()) std::memset(reinterpret_cast<void*>(part.start), 0, part.size);
   }
 }
 
-ReservedMemory::ReservedMemory(uintptr_t wanted, size_t size, os::Placement placement, os::Access access) {
+ReservedMemory::ReservedMemory(uintptr_t wanted, size_t size, os::Placement placement, os::Access access,
+                               os::Backing backing)
+    : backing_(backing) {
   releaseRefused();
   uintptr_t start = 0;
-  const os::Status status = os::map(wanted, size, placement, access, &start);
+  const os::Status status = os::map(wanted, size, placement, access, &start, backing);
   if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, Range{wanted, size}, status);
   range_ = Range{start, size};
   if (access == os::Access::ReadWriteUncharged) committed_.insert(range_);
@@ -35,7 +37,7 @@ void ReservedMemory::requireInside(Range range) const {
 }
 
 void ReservedMemory::countIslands() {
-  if (committed_.count() == countedIslands_) return;
+  if (!takesMappings() || committed_.count() == countedIslands_) return;
   MappingBudget::change(countedIslands_, committed_.count(), MappingBudget::kIsland);
   countedIslands_ = committed_.count();
 }
@@ -67,20 +69,20 @@ size_t ReservedMemory::commitGaps(Range pages, Shortage shortage, std::vector<Ra
 /// After a commit that failed: the system may have committed a part before it refused the rest, to which
 /// nothing may rely on access.
 void ReservedMemory::undoCommit(Range range) {
-  if (!os::decommit(range).ok()) refused_.insert(range);
+  if (!os::decommit(range, backing_).ok()) refused_.insert(range);
 }
 
 void ReservedMemory::offerRefused() {
   if (refused_.empty()) return;
   for (const Range range : refused_.ranges()) {
-    if (MappingBudget::spent()) return;
-    if (os::decommit(range).ok()) refused_.erase(range);
+    if (takesMappings() && MappingBudget::spent()) return;
+    if (os::decommit(range, backing_).ok()) refused_.erase(range);
   }
 }
 
 /// Returns what was committed: the gap, or more if islands were merged.
 Range ReservedMemory::commitGap(Range gap, Shortage shortage) {
-  const bool mayMerge = shortage == Shortage::MergeIslands;
+  const bool mayMerge = takesMappings() && shortage == Shortage::MergeIslands;
   const bool crowded = mayMerge && MappingBudget::crowded();
   Range wanted = crowded ? committed_.towardsNearest(gap) : gap;
   os::Status status = commitPiece(wanted);
@@ -107,7 +109,7 @@ Range ReservedMemory::commitGap(Range gap, Shortage shortage) {
 
 /// Commits a range that is not committed, unless it would be an island for which there is no mapping.
 os::Status ReservedMemory::commitPiece(Range range) const {
-  if (!MappingBudget::crowded()) return os::commit(range);
+  if (!takesMappings() || !MappingBudget::crowded()) return os::commit(range, backing_);
   const std::optional<Range> below = committed_.before(range.start);
   const std::optional<Range> above = committed_.after(range.end());
   const bool grows = (below && below->end() == range.start) || (above && above->start == range.end());
@@ -115,6 +117,7 @@ os::Status ReservedMemory::commitPiece(Range range) const {
 }
 
 void ReservedMemory::requireMappingToSplit(Range pages) const {
+  if (!takesMappings()) return;
   const std::optional<Range> below = committed_.before(pages.start);
   if (below && below->end() > pages.end() && MappingBudget::spent()) {
     throw MemoryError(MemoryError::Kind::OsRefused, pages, os::outOfMemory());
@@ -126,7 +129,7 @@ size_t ReservedMemory::decommit(Range pages) {
   offerRefused();
   if (!committed_.overlaps(pages)) return 0;
   requireMappingToSplit(pages);
-  const os::Status status = os::decommit(pages);
+  const os::Status status = os::decommit(pages, backing_);
   if (!status.ok()) throw MemoryError(MemoryError::Kind::OsRefused, pages, status);
   const size_t before = committed_.totalBytes();
   committed_.erase(pages);

@@ -17,7 +17,7 @@
 namespace lazyshadow {
 
 /// Makes what is committed of these pages read as zeros, whatever the system says.
-void makeZero(const RangeSet& committed, Range pages);
+void makeZero(const RangeSet& committed, Range pages, os::Backing backing);
 
 class ReservedMemory {
  public:
@@ -25,7 +25,8 @@ class ReservedMemory {
   enum class Shortage { Fail, MergeIslands };
 
   /// Reserves. With Access::ReadWriteUncharged all of it counts as committed from the start.
-  ReservedMemory(uintptr_t wanted, size_t size, os::Placement placement, os::Access access);
+  ReservedMemory(uintptr_t wanted, size_t size, os::Placement placement, os::Access access,
+                 os::Backing backing = os::Backing::Mappings);
   ~ReservedMemory();
   ReservedMemory(const ReservedMemory&) = delete;
   ReservedMemory& operator=(const ReservedMemory&) = delete;
@@ -40,7 +41,7 @@ class ReservedMemory {
   size_t commit(Range pages, Shortage shortage = Shortage::Fail, std::vector<Range>* fresh = nullptr) {
     // Growth, which is nearly every commit of a heap, needs no search and no new mapping.
     if (committed_.extendsLast(pages) && range_.contains(pages) && refused_.empty() &&
-        os::commit(pages).ok()) {
+        os::commit(pages, backing_).ok()) {
       committed_.insert(pages);
       if (fresh != nullptr) fresh->push_back(pages);
       return pages.size;
@@ -53,12 +54,13 @@ class ReservedMemory {
   /// As decommit, for whoever cannot go back: what the system refuses is offered to it again later.
   void forget(Range pages);
   /// Makes the committed pages of the range read as zeros, whatever the system says.
-  void zero(Range pages) const { makeZero(committed_, pages); }
+  void zero(Range pages) const { makeZero(committed_, pages, backing_); }
 
   /// Islands that were merged because mappings ran short.
   Merges merges() const { return merges_; }
 
  private:
+  bool takesMappings() const { return backing_ == os::Backing::Mappings; }
   void requireInside(Range range) const;
   void undoCommit(Range range);
   void offerRefused();
@@ -68,6 +70,7 @@ class ReservedMemory {
   void requireMappingToSplit(Range pages) const;
   void countIslands();
 
+  const os::Backing backing_;
   Range range_;
   RangeSet committed_;
   RangeSet refused_;         // what the system would not take back; disjoint from committed_

@@ -29,6 +29,14 @@ std::vector<os::Usage> usagesOf(const std::vector<Range>& ranges) {
   return usages;
 }
 
+/// A page at a time, each written at once, is what memory files are good at; single pages far apart would use
+/// up the process's mappings. Of a larger block the pages that nobody writes to should not become resident.
+os::Backing backingOf(const ShadowMap::Design& design, size_t size) {
+  const bool bySinglePage = design.policy == Policy::Touch && design.touchBlock == os::geometry().pageSize;
+  return bySinglePage && os::offers(os::Backing::MemoryFile, size) ? os::Backing::MemoryFile
+                                                                   : os::Backing::Mappings;
+}
+
 static_assert(PageState::Unmapped < PageState::Mapped && PageState::Mapped < PageState::Touched,
               "mapShadow takes the larger of two states");
 
@@ -70,7 +78,7 @@ ShadowMap::ShadowMap(Design design) : id_(nextId()), design_(std::move(design)) 
     }
     const os::Access access = eager ? os::Access::ReadWriteUncharged : os::Access::None;
     memory_.emplace_back(std::in_place_type<ReservedMemory>, wanted.start, wanted.size,
-                         os::Placement::Preferred, access);
+                         os::Placement::Preferred, access, backingOf(design_, wanted.size));
     spans_.push_back(Span{wanted, std::get<ReservedMemory>(memory_.back()).range()});
   }
   for (Region& region : design_.regions) {
@@ -210,6 +218,10 @@ void ShadowMap::takeBack(size_t span, const std::vector<Range>& fresh) {
     for (const Range piece : fresh) memory.forget(piece);
   };
   std::visit(forget, memory_[span]);
+}
+
+void ShadowMap::clear(size_t span, Range pages) {
+  std::visit([pages](const auto& memory) { memory.zero(pages); }, memory_[span]);
 }
 
 bool ShadowMap::giveBack(size_t span, Range pages, size_t own) {

@@ -193,7 +193,7 @@ class ShadowMap {
   void commitSpan(size_t span, Range pages, std::vector<Range>* fresh);
   void takeBack(size_t span, const std::vector<Range>& fresh);
   /// Makes what is committed of these pages read as zeros. Never fails.
-  void clear(size_t span, Range pages) { makeZero(committedOf(span), pages); }
+  void clear(size_t span, Range pages);
   /// Gives pages and charge back under a policy that can, if nobody else may write to them; whether it did.
   /// They read as zeros then.
   bool giveBack(size_t span, Range pages, size_t own);

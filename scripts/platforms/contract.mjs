@@ -21,7 +21,7 @@ export const THREAD_SANITIZER = ['-fsanitize=thread'];
 
 /** What each program is made of, besides the platform's sources. */
 const SOURCES = {
-  os_memory_test: ['', '_commit', '_limits', '_numbers', '_reservation', '_support'].map(
+  os_memory_test: ['', '_commit', '_file', '_limits', '_numbers', '_reservation', '_support'].map(
     (part) => `test/native/os_memory_test${part}.cc`,
   ),
   cgroup_linux_test: ['test/native/cgroup_linux_test.cc'],

@@ -39,6 +39,8 @@ int main(int argc, char** argv) {
   test::rangesAreAddedUp();
   test::islandsLeaveMappingsForOthers();
   test::decommitGivesBack();
+  test::memoryFileIsCommittedByThePage();
+  test::memoryFileMayNotBeLongerThanFilesMay();
   test::verbsSpanNeighbouringMaps();
   test::zeroKeepsTheCharge();
   test::exactPlacementReplacesNothing();

@@ -15,6 +15,7 @@
 namespace lazyshadow::test {
 
 using os::Access;
+using os::Backing;
 using os::Failure;
 using os::Placement;
 using os::Status;
@@ -47,7 +48,8 @@ inline size_t granularity() {
 /// A mapping that ends with its scope.
 class Mapped {
  public:
-  Mapped(size_t size, Access access, int line = __builtin_LINE(), const char* file = __builtin_FILE());
+  Mapped(size_t size, Access access, Backing backing = Backing::Mappings, int line = __builtin_LINE(),
+         const char* file = __builtin_FILE());
   ~Mapped();
   Mapped(const Mapped&) = delete;
   Mapped& operator=(const Mapped&) = delete;
@@ -88,6 +90,10 @@ void decommitGivesBack();
 void verbsSpanNeighbouringMaps();
 void zeroKeepsTheCharge();
 void readWriteMemoryIsUsableAtOnce();
+
+// os_memory_test_file.cc
+void memoryFileIsCommittedByThePage();
+void memoryFileMayNotBeLongerThanFilesMay();
 
 // os_memory_test_numbers.cc
 void residentPagesOfALargePartAreCounted();

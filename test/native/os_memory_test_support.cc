@@ -53,9 +53,9 @@ bool holds(Range range, unsigned char value) {
   return true;
 }
 
-Mapped::Mapped(size_t size, Access access, int line, const char* file) {
+Mapped::Mapped(size_t size, Access access, Backing backing, int line, const char* file) {
   range.size = size;
-  checkOk(os::map(0, size, Placement::Anywhere, access, &range.start), "map() anywhere", line, file);
+  checkOk(os::map(0, size, Placement::Anywhere, access, &range.start, backing), "map() anywhere", line, file);
   if (range.start == 0) std::exit(1);
 }
 

@@ -13,6 +13,8 @@ export interface Mapping {
   readonly permissions: string;
   readonly residentBytes: number;
   readonly flags: readonly string[];
+  /** Of a memory file of the library's, which is mapped whole and charged by the page: the pages that it has here. */
+  readonly fileBytes: number | undefined;
 }
 
 /**
@@ -27,29 +29,27 @@ export function mappings(pid: number | 'self' = 'self'): Mapping[] {
     if (!head) continue;
     const start = Math.max(listed, Number.parseInt(head[1] ?? '', 16));
     const end = (listed = Number.parseInt(head[2] ?? '', 16));
+    const bytesOf = (key: string) =>
+      Number(new RegExp(`^${key}:\\s+(\\d+) kB$`, 'm').exec(block)?.[1]) * 1024;
     found.push({
       start,
       end,
       permissions: head[3] ?? '',
-      residentBytes: Number(/^Rss:\s+(\d+) kB$/m.exec(block)?.[1]) * 1024,
+      residentBytes: bytesOf('Rss'),
       flags: /^VmFlags: (.*)$/m.exec(block)?.[1]?.trim().split(' ') ?? [],
+      fileBytes: block.includes('/memfd:lazyshadow') ? bytesOf('Rss') + bytesOf('Swap') : undefined,
     });
   }
   return found;
 }
 
-/** Bytes of charged ("accounted") mappings within [start, start + sizeBytes). */
+/** Bytes of charged ("accounted") mappings, and of memory files' pages, within [start, start + sizeBytes). */
 export function chargedBytes(
   start: number,
   sizeBytes: number,
   from: readonly Mapping[] = mappings(),
 ): number {
-  let bytes = 0;
-  for (const mapping of from) {
-    if (!mapping.flags.includes('ac')) continue;
-    bytes += Math.max(0, Math.min(mapping.end, start + sizeBytes) - Math.max(mapping.start, start));
-  }
-  return bytes;
+  return usageOf(start, sizeBytes, from).chargedBytes;
 }
 
 /** A field of /proc/PID/status in bytes: VmSize, VmRSS, VmHWM. */
@@ -67,6 +67,7 @@ export function isAnythingAt(start: number, sizeBytes: number): boolean {
 export interface RangeUsage {
   /** Writable, readable or neither: the bytes that something is mapped at. */
   readonly mappedBytes: number;
+  /** What may be written to: of a memory file, whose mapping never keeps anyone from it, the pages that it has. */
   readonly writableBytes: number;
   readonly chargedBytes: number;
   readonly residentBytes: number;
@@ -80,6 +81,11 @@ export function usageOf(start: number, sizeBytes: number, from: readonly Mapping
     if (bytes <= 0) continue;
     usage.mappedBytes += bytes;
     usage.residentBytes += mapping.residentBytes;
+    if (mapping.fileBytes !== undefined) {
+      usage.writableBytes += mapping.fileBytes;
+      usage.chargedBytes += mapping.fileBytes;
+      continue;
+    }
     if (mapping.permissions.startsWith('rw')) usage.writableBytes += bytes;
     if (mapping.flags.includes('ac')) usage.chargedBytes += bytes;
   }
