@@ -18,6 +18,9 @@ Napi::Value maybe(Napi::Env env, const std::optional<uint64_t>& value) {
   return value ? Napi::Value(number(env, *value)) : env.Null();
 }
 
+/// More than a shadow of any built-in layout takes, so that a limit on files shows (ulimit -f).
+constexpr size_t kLargeReservation = size_t{1} << 40;
+
 Napi::Value geometry(const Napi::CallbackInfo& info) {
   const os::Geometry& known = os::geometry();
   const os::Advice advice = os::advice();
@@ -26,6 +29,7 @@ Napi::Value geometry(const Napi::CallbackInfo& info) {
   object.Set("allocationGranularityBytes", number(info.Env(), known.granularity));
   object.Set("addressEnd", number(info.Env(), known.addressEnd));
   object.Set("islandLimit", number(info.Env(), os::islandLimit()));
+  object.Set("hasMemoryFiles", os::offers(os::Backing::MemoryFile, kLargeReservation));
   object.Set("keptFromHugePages", advice.noHugePages);
   object.Set("keptFromDumps", advice.noDump);
   return object;

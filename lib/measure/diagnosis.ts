@@ -122,6 +122,14 @@ function limitFindings(system: SystemMemory): Finding[] {
           : null,
     },
     { name: 'mappings in use', value: mapCount, unit: 'count', advice: null },
+    ...(maxMapCount === null
+      ? []
+      : [
+          words(
+            'an isolated page under touch',
+            geometry().hasMemoryFiles ? 'takes no mapping (a file in memory)' : 'takes two mappings',
+          ),
+        ]),
   ];
 }
 

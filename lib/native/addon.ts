@@ -118,6 +118,8 @@ export interface Geometry {
   readonly addressEnd: number;
   /** Separate pieces of committed memory from which on pieces are merged. */
   readonly islandLimit: number;
+  /** Whether single pages are committed in a file in memory, where pieces take no mappings (policy `touch`, Linux). */
+  readonly hasMemoryFiles: boolean;
   /** Whether the system took the advice to keep reservations out of huge pages, and out of core files. */
   readonly keptFromHugePages: boolean;
   readonly keptFromDumps: boolean;

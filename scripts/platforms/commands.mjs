@@ -14,6 +14,8 @@ export const root = fileURLToPath(new URL('../..', import.meta.url));
 export const work = join(root, 'build', 'platforms');
 
 const MINUTES = 60_000;
+/** Longer than the kernel takes to free gigabytes. */
+const LONGEST_END_MS = 10_000;
 /** Lines of a failed program's output that are worth showing. */
 const TAIL_LINES = 60;
 
@@ -50,7 +52,7 @@ export async function execute([program, ...args], { log, cwd = root, env = {}, t
     child.once('exit', (code, signal) => resolve(code === 0 ? undefined : `exit ${signal ?? code}`));
   });
   clearTimeout(timer);
-  endMarked(mark);
+  await gone(endMarked(mark));
   const text = readFileSync(log, 'utf8').trim();
   if (how === undefined) return text;
   const end = text.split('\n').slice(-TAIL_LINES).join('\n');
@@ -65,17 +67,41 @@ function nextMark() {
   return `${process.pid}.${++marks}.`;
 }
 
-/** Ends what carries a mark that begins so. Only Linux shows other processes' environments; elsewhere they stay. */
+/**
+ * Tells what carries a mark that begins so to end, and gives the numbers of these processes. Only Linux shows other
+ * processes' environments; elsewhere they stay.
+ */
 function endMarked(mark) {
-  if (process.platform !== 'linux') return;
+  if (process.platform !== 'linux') return [];
+  const told = [];
   for (const pid of readdirSync('/proc')) {
     if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
     try {
-      if (readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`${MARK}=${mark}`))
-        process.kill(Number(pid), 'SIGKILL');
+      if (!readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`${MARK}=${mark}`)) continue;
+      process.kill(Number(pid), 'SIGKILL');
+      told.push(Number(pid));
     } catch {
       // It has just ended, or it is another user's, and then not ours.
     }
+  }
+  return told;
+}
+
+/**
+ * Waits until processes that were told to end have. They take a moment, in which Wine's server still takes the next
+ * program's connection, only to drop it.
+ */
+async function gone(processes) {
+  const end = Date.now() + LONGEST_END_MS;
+  while (processes.some(isAlive) && Date.now() < end) await sleep(10);
+}
+
+/** One that nobody has asked about yet (Z) has ended. */
+function isAlive(pid) {
+  try {
+    return !/^\d+ \(.*\) Z/s.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return false;
   }
 }
 
