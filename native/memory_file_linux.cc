@@ -23,8 +23,8 @@
 namespace lazyshadow::os {
 
 Status MemoryFile::open(size_t size) {
-  descriptor_ = memfd_create(kMemoryFileName, MFD_CLOEXEC | MFD_NOEXEC_SEAL);
-  if (descriptor_ < 0 && errno == EINVAL) descriptor_ = memfd_create(kMemoryFileName, MFD_CLOEXEC);
+  descriptor_ = memfd_create(kMapName, MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+  if (descriptor_ < 0 && errno == EINVAL) descriptor_ = memfd_create(kMapName, MFD_CLOEXEC);
   if (descriptor_ < 0) return Status{errno};
   return ftruncate(descriptor_, static_cast<off_t>(size)) == 0 ? Status{} : Status{errno};
 }

@@ -62,9 +62,8 @@ enum class Backing {
   /// Mappings: each piece of committed memory is one, and the reserved rest behind it another.
   Mappings,
   /// One file in memory that is mapped whole, which goes with Access::None: pieces take no mappings, and
-  /// pages
-  /// are resident from their commit on. For pages that are written as soon as they are committed. What is not
-  /// committed must not be accessed, though nothing keeps it from that.
+  /// pages are resident from their commit on. For pages that are written as soon as they are committed. What
+  /// is not committed must not be accessed, though nothing keeps anyone from that.
   MemoryFile,
 };
 /// Whether a reservation of this size can have this backing; Mappings always can.

@@ -50,7 +50,7 @@ void advise(Range range, Backing backing) {
     named = true;
     // A child process would write to the same pages.
     (void)madvise(start, range.size, MADV_DONTFORK);
-  } else if (prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, start, range.size, "lazyshadow") == 0) {
+  } else if (prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, start, range.size, kMapName) == 0) {
     named = true;
   }
 }

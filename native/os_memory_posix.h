@@ -15,8 +15,8 @@ extern const int kFixedNoReplace;
 /// The end of the addresses that a program may map.
 extern const uintptr_t kAddressEnd;
 
-/// What the process's map calls memory of ours.
-constexpr const char* kMemoryFileName = "lazyshadow";
+/// What memory of ours is called in the process's map.
+constexpr const char* kMapName = "lazyshadow";
 
 /// Tells the system what fresh mappings are for (no huge pages, no core dump, a name). Advice may be refused.
 void advise(Range range, Backing backing);

@@ -26,7 +26,7 @@ bool parseAddresses(std::string_view line, Range* range) {
 
 /// "7f00…-7f01… rw-s 00000000 00:01 1042  /memfd:lazyshadow (deleted)".
 bool namesMemoryFile(std::string_view line) {
-  static const std::string path = std::string("/memfd:") + kMemoryFileName;
+  static const std::string path = std::string("/memfd:") + kMapName;
   return line.find(path) != std::string_view::npos;
 }
 

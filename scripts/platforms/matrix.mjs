@@ -55,7 +55,8 @@ const PART = { what: `the platform suite: ${PLATFORM_SUITE.join(', ')}`, files: 
 
 /**
  * Where tests are run: how Node is started, and for each version of it which tests. Wine's come first, since they follow
- * one another, and the others can go on beside them.
+ * one another, and the others can go on beside them. What an emulator runs gets a second attempt, for its own mistakes;
+ * nothing else does.
  */
 const HOSTS = {
   ...(isLinux && {
@@ -65,7 +66,7 @@ const HOSTS = {
       suite: WINE,
       versions: { 20: PART, 22: PART, 24: PART, 26: PART },
       lock: 'wine',
-      attempts: 2, // now and then it loses the connection to its server
+      attempts: 2,
     },
     'linux-arm64': { start: qemuHost, suite: QEMU, versions: { 22: PART }, attempts: 2 },
   }),
