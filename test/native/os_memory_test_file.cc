@@ -20,8 +20,8 @@ void memoryFileIsCommittedByThePage() {
   os::ProcessMemory before, after;
   os::SystemMemory systemBefore, systemAfter;
   checkEqual(usageOf(all.range).committed, 0, "a reservation is not charged");
-  checkOk(os::processMemory(&before), "processMemory()");
   checkOk(os::systemMemory(&systemBefore), "systemMemory()");
+  checkOk(os::processMemory(&before), "processMemory()");
   for (size_t i = 0; i < kIslands; ++i) {
     checkOk(os::commit(island(i), Backing::MemoryFile), "commit() of a page by itself");
   }
@@ -55,10 +55,12 @@ void memoryFileIsCommittedByThePage() {
   check(firstIn(hole) == hole.start, "the hole stays reserved");
   checkOk(os::commit(hole, Backing::MemoryFile), "commit() after decommit()");
   check(readsZero(hole), "what is committed again reads as zeros");
+  const uint64_t committed = usageOf(all.range).committed;
+  checkOk(os::processMemory(&before), "processMemory()");
   checkOk(os::decommit(all.range, Backing::MemoryFile), "decommit() of all");
-  checkEqual(usageOf(all.range).committed, 0, "nothing is left of it");
   checkOk(os::processMemory(&after), "processMemory()");
-  checkCharge(before, after, 0, "the process is charged for nothing of it");
+  checkCharge(before, after, -static_cast<int64_t>(committed), "all of the charge is given back");
+  checkEqual(usageOf(all.range).committed, 0, "nothing is left of it");
 }
 
 void memoryFileMayNotBeLongerThanFilesMay() {
