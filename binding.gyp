@@ -31,7 +31,6 @@
             "cflags_cc": ["-fno-plt"],
             "sources": [
               "native/cgroup_linux.cc",
-              "native/memory_file_linux.cc",
               "native/os_memory_posix.cc",
               "native/os_memory_linux.cc",
               "native/proc_maps_linux.cc",

@@ -10,7 +10,6 @@
 #include <cstdint>
 
 #include "fault_injection.h"
-#include "memory_file.h"
 #include "os_memory_posix.h"
 
 namespace lazyshadow::os {

@@ -1,4 +1,4 @@
-// The calls that Linux and macOS share: mmap, mprotect, munmap. Memory files are Linux's: memory_file.h.
+// The calls that Linux and macOS share: mmap, mprotect, munmap. Memory files are Linux's.
 //
 // Commit charge on Linux follows the mapping's flags (man 5 proc, overcommit_memory): a private mapping is
 // charged when it becomes writable, unless it was made with MAP_NORESERVE. So a reservation is PROT_NONE
@@ -18,7 +18,6 @@
 
 #include "fault_injection.h"
 #include "geometry_simulation.h"
-#include "memory_file.h"
 
 #ifndef MAP_NORESERVE
 #define MAP_NORESERVE 0

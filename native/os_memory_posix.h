@@ -4,6 +4,8 @@
 #ifndef LAZYSHADOW_OS_MEMORY_POSIX_H_
 #define LAZYSHADOW_OS_MEMORY_POSIX_H_
 
+#include <unistd.h>
+
 #include "os_memory.h"
 
 namespace lazyshadow::os {
@@ -24,6 +26,30 @@ void advise(Range range, Backing backing);
 /// Adds the pages of a mapped range that are in physical memory. For mappings that reach beyond the range
 /// that was asked about, whose own count cannot be told apart.
 Status countResident(Range range, uint64_t* bytes);
+
+/// A file without a name in any directory, all holes at first. The mappings of it keep it, not this object.
+class MemoryFile {
+ public:
+  MemoryFile() = default;
+  ~MemoryFile() {
+    if (descriptor_ >= 0) close(descriptor_);
+  }
+  MemoryFile(const MemoryFile&) = delete;
+  MemoryFile& operator=(const MemoryFile&) = delete;
+
+  Status open(size_t size);
+  /// What mmap takes: -1, as for memory without a file, unless it is open.
+  int descriptor() const { return descriptor_; }
+
+ private:
+  int descriptor_ = -1;
+};
+
+/// Fills holes of a mapped range with pages of zeros, charged and resident. After a failure some may be.
+Status fillHoles(Range range);
+
+/// Makes holes of a mapped range, whose pages and charge go back to the system.
+Status makeHoles(Range range);
 
 }  // namespace lazyshadow::os
 
