@@ -68,10 +68,12 @@ void readsEveryLine(const std::string& path, std::string_view text) {
   require(read.ok() && text.empty());
 }
 
-void mappingsAreRanges() {
+void mappingsAreDisjoint() {
   for (const os::MapDetail detail : {os::MapDetail::Addresses, os::MapDetail::WithUsage}) {
-    (void)os::forEachMapping(detail, [](const os::Mapping& mapping) {
-      require(mapping.range.end() >= mapping.range.start);
+    uintptr_t visited = 0;
+    (void)os::forEachMapping(detail, [&visited](const os::Mapping& mapping) {
+      require(!mapping.range.empty() && mapping.range.start >= visited);
+      visited = mapping.range.end();
       return true;
     });
   }
@@ -116,7 +118,7 @@ extern "C" int __wrap_close(int descriptor) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   makeFiles(std::string_view(reinterpret_cast<const char*>(data), size));
   for (const auto& [path, text] : files) readsEveryLine(path, text);
-  mappingsAreRanges();
+  mappingsAreDisjoint();
   if (const auto cgroup = os::cgroupMemory()) require(cgroup->limitBytes < uint64_t{1} << 62);
   os::ProcessMemory process;
   (void)os::processMemory(&process);
