@@ -17,12 +17,20 @@ export const EMPTY_STACK = 0;
 /** Nodes of the first table; small, because most users of the library watch small programs. */
 const FIRST_LIMIT = 1024;
 
-// A node: its parent, its pc in two words, and a word that only reclaimed nodes use.
+// A node: its parent and the low word of its pc; the child that was entered last, and the child of its parent that was
+// entered after it last time.
 const NODE_SHIFT = 2;
 const PARENT = 0;
 const PC_LOW = 1;
-const PC_HIGH = 2;
-const NEXT_FREE = 3;
+const LATEST = 2;
+const NEXT = 3;
+
+/** PARENT of a reclaimed node, whose LATEST is the next such; and of the empty stack. */
+const RECLAIMED = -1;
+
+/** What `#high` is before the first pc, and when pcs differ in their high words. */
+const UNKNOWN = -1;
+const MIXED = -2;
 
 const PC_HIGH_FACTOR = 2 ** 32;
 
@@ -33,14 +41,20 @@ export class Stacks {
   #nodes: Int32Array = new Int32Array(FIRST_LIMIT << NODE_SHIFT);
   /** Open addressing, at most half full: node numbers, 0 where none. */
   #table: Int32Array = new Int32Array(FIRST_LIMIT * 2);
+  /** The high words of the nodes' pcs. */
+  #highs: Int32Array = new Int32Array(FIRST_LIMIT);
+  /** The high word of every pc: a program's code lies mostly in one place. MIXED if there are several. */
+  #high = UNKNOWN;
   #limit = FIRST_LIMIT;
   #used = 1;
-  /** Reclaimed nodes, linked through NEXT_FREE. */
+  /** Reclaimed nodes, linked through LATEST. */
   #free = 0;
   readonly #roots: MarkRoots;
 
   constructor(roots: MarkRoots) {
     this.#roots = roots;
+    // Nobody's child, not even its own by a call at pc 0.
+    this.#nodes[PARENT] = RECLAIMED;
   }
 
   get bytes(): number {
@@ -50,13 +64,38 @@ export class Stacks {
   /** The stack with a call at pc on top of `stack`. */
   push(stack: number, pcLow: number, pcHigh: number): number {
     const nodes = this.#nodes;
+    const uniform = pcHigh === this.#high;
+    const below = stack << NODE_SHIFT;
+    const before = nodes[below + LATEST] as number;
+    const expected = nodes[(before << NODE_SHIFT) + NEXT] as number;
+    const at = expected << NODE_SHIFT;
+    if (
+      nodes[at + PC_LOW] === pcLow &&
+      nodes[at + PARENT] === stack &&
+      (uniform || this.#highs[expected] === pcHigh)
+    ) {
+      nodes[below + LATEST] = expected;
+      return expected;
+    }
+    const node = this.#find(stack, pcLow, pcHigh, uniform);
+    this.#nodes[below + LATEST] = node;
+    this.#nodes[(before << NODE_SHIFT) + NEXT] = node;
+    return node;
+  }
+
+  #find(stack: number, pcLow: number, pcHigh: number, uniform: boolean): number {
+    const nodes = this.#nodes;
     const table = this.#table;
     const mask = table.length - 1;
     for (let slot = hash(stack, pcLow) & mask; ; slot = (slot + 1) & mask) {
       const node = table[slot] as number;
       if (node === 0) return this.#add(stack, pcLow, pcHigh);
       const at = node << NODE_SHIFT;
-      if (nodes[at + PC_LOW] === pcLow && nodes[at + PARENT] === stack && nodes[at + PC_HIGH] === pcHigh) {
+      if (
+        nodes[at + PC_LOW] === pcLow &&
+        nodes[at + PARENT] === stack &&
+        (uniform || this.#highs[node] === pcHigh)
+      ) {
         return node;
       }
     }
@@ -71,8 +110,7 @@ export class Stacks {
   pcs(stack: number): number[] {
     const pcs: number[] = [];
     for (let node = stack; node !== EMPTY_STACK; node = this.parent(node)) {
-      const at = node << NODE_SHIFT;
-      pcs.push(joinPc(this.#nodes[at + PC_LOW] as number, this.#nodes[at + PC_HIGH] as number));
+      pcs.push(joinPc(this.#nodes[(node << NODE_SHIFT) + PC_LOW] as number, this.#highs[node] as number));
     }
     return pcs;
   }
@@ -80,12 +118,16 @@ export class Stacks {
   #add(stack: number, pcLow: number, pcHigh: number): number {
     if (this.#free === 0 && this.#used === this.#limit) this.#reclaim(stack);
     let node = this.#free;
-    if (node !== 0) this.#free = this.#nodes[(node << NODE_SHIFT) + NEXT_FREE] as number;
+    if (node !== 0) this.#free = this.#nodes[(node << NODE_SHIFT) + LATEST] as number;
     else node = this.#used++;
     const at = node << NODE_SHIFT;
     this.#nodes[at + PARENT] = stack;
     this.#nodes[at + PC_LOW] = pcLow;
-    this.#nodes[at + PC_HIGH] = pcHigh;
+    this.#nodes[at + LATEST] = 0;
+    this.#nodes[at + NEXT] = 0;
+    this.#highs[node] = pcHigh;
+    if (this.#high === UNKNOWN) this.#high = pcHigh;
+    else if (pcHigh !== this.#high) this.#high = MIXED;
     this.#enter(node);
     return node;
   }
@@ -115,6 +157,9 @@ export class Stacks {
       const nodes = new Int32Array(this.#limit << NODE_SHIFT);
       nodes.set(this.#nodes);
       this.#nodes = nodes;
+      const highs = new Int32Array(this.#limit);
+      highs.set(this.#highs);
+      this.#highs = highs;
     }
     this.#table = new Int32Array(this.#limit * 2);
     this.#free = 0;
@@ -122,7 +167,8 @@ export class Stacks {
       if (live[node] === 1) {
         this.#enter(node);
       } else {
-        this.#nodes[(node << NODE_SHIFT) + NEXT_FREE] = this.#free;
+        this.#nodes[(node << NODE_SHIFT) + PARENT] = RECLAIMED;
+        this.#nodes[(node << NODE_SHIFT) + LATEST] = this.#free;
         this.#free = node;
       }
     }
