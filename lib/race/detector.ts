@@ -49,7 +49,7 @@ export class Detector {
     this.history = new History(historyEntries);
     this.stacks = new Stacks((mark) => {
       this.goroutines.markStacks(mark);
-      this.history.markStacks(mark);
+      this.history.markStacks(this.goroutines.state, mark);
       this.allocations.markStacks(mark);
       markStacks(mark);
     });

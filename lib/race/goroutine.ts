@@ -11,7 +11,7 @@
  * happens before what g does now" is `clock(g)[s] >= p`. And a goroutine whose clock has s at p knows all that s knew
  * at its last release up to p, if that release was in the same turn (order.ts).
  *
- * The state of a slot is eight words of one Int32Array (seven in use), because every fourth event or so comes from another
+ * The state of a slot is eight words of one Int32Array, because every fourth event or so comes from another
  * goroutine and an object for each would miss the cache.
  */
 import { LazyShadowError } from '../native/errors.js';
@@ -35,6 +35,8 @@ export const STACK = 4;
 export const IGNORE = 5;
 /** Position of the last access before FLOOR, or one after it. */
 export const ACCESSED = 6;
+/** Where the history has the entry of POSITION (history.ts). */
+export const ENTRY = 7;
 
 /** Goroutine numbers are below this: tables are indexed by them. */
 export const GOROUTINE_LIMIT = 2 ** 24;
@@ -95,9 +97,8 @@ export class Goroutines {
 
   /** The slot of a running goroutine. */
   slotOf(goroutine: number): number {
-    const slot = this.slots[goroutine];
-    if (slot === undefined || slot < 0) throw this.#notRunning(goroutine);
-    return slot;
+    const slot = this.slots[goroutine] as number;
+    return slot >= 0 ? slot : this.refuse(goroutine);
   }
 
   /** Whether a running goroutine has the slot. */
@@ -237,9 +238,9 @@ export class Goroutines {
     this.#creations = reserve(this.#creations, goroutine + 1);
   }
 
-  #notRunning(goroutine: number): LazyShadowError {
+  refuse(goroutine: number): never {
     const known = Number.isInteger(goroutine) && (this.#creations[goroutine] ?? 0) !== 0;
-    return new LazyShadowError(
+    throw new LazyShadowError(
       'ERR_INVALID_USE',
       known ? `goroutine ${goroutine} has ended` : `goroutine ${goroutine} was never started`,
     );

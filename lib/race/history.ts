@@ -1,33 +1,75 @@
 /**
- * How the stack of an earlier access is found again: for each slot a ring with an entry for each position, that
- * is for each access that left a cell.
+ * How the stack of an earlier access is found again: for each position of a slot an entry, as many of the last ones
+ * as `history_size` says.
  *
  *     word 0   pc, low 32 bits
- *     word 1   pc, high 16 bits | bytes of the granule << 16
- *     word 2   the stack below the pc
- *     word 3   position of the access whose cell this one was merged into, 0 if none
+ *     word 1   31                           9      8      7                    0
+ *             +-----------------------------+----------+----------------------+
+ *             | stack below the pc, 23 bits | extended | bytes of the granule |
+ *             +-----------------------------+----------+----------------------+
  *
+ * What does not fit is in the entry before, which has a position of its own: that of the older access whose cell this one
+ * was merged into (0 if none), and the high words of the pc and of the stack. Few accesses are merged, and the code of
+ * a program lies in one place, so few entries are extended. The entry of a release is zeros.
  * The whole granules of a range are one access, with one entry.
  *
  * A cell may stand for several accesses of one epoch (the union of their bytes); its position is the last one's,
- * and word 3 leads from there to the others. Rings begin small and grow with what a slot records up to the
- * bound that `history_size` sets, so a stack is known if and only if the goroutine has recorded fewer accesses
- * since than that bound. Rings of finished goroutines are given up when
- * they are too many, the longest finished first.
+ * and the extended entries lead from there to the others.
+ *
+ * Entries lie in pages, those of a slot linked from the newest to the oldest, and pages in chunks: nothing is copied
+ * when a slot needs more, and what it has grows with what it records. A slot's oldest page becomes its newest when the
+ * others hold enough. Pages of finished goroutines are given up when they are too many, the longest finished first.
  */
 import { LazyShadowError } from '../native/errors.js';
-import { POSITION_LIMIT } from './cell.js';
-import { reserve } from './goroutine.js';
+import { BYTES, POSITION_LIMIT } from './cell.js';
+import { ENTRY, POSITION, reserve, STATE_SHIFT } from './goroutine.js';
 import { EMPTY_STACK } from './stack.js';
 
-const ENTRY_SHIFT = 2;
-/** Entries of a ring's first allocation. */
-const FIRST_ENTRIES = 16;
-/** A ring grows by this factor: few copies, and at most a quarter of it is in use after one. */
-const GROWTH_SHIFT = 2;
+/** 32-bit words of an entry. */
+const ENTRY_WORDS = 2;
 
-/** Entries that the rings of finished goroutines hold together: 64 MiB. */
+// Word 1.
+const EXTENDED = 0x100;
+const STACK_SHIFT = 9;
+const STACK_BITS = 32 - STACK_SHIFT;
+// Word 1 of the entry before an extended one: the pc's high word and the stack's.
+const HIGH_SHIFT = 16;
+const STACK_HIGH = 0xffff;
+
+/** Entries of a slot's first pages: each four times the one before, so that at most three quarters wait to be used. */
+const FIRST_PAGE = 64;
+/** Entries of the others: 32 KiB, of which even the longest history that can be asked for has no more than 1024. */
+const LARGEST_PAGE = 4096;
+/** Pages begin at multiples of this many words, and only there may one be full. */
+const PIECE_MASK = FIRST_PAGE * ENTRY_WORDS - 1;
+
+/** log2 of the words of a chunk: 128 KiB. */
+const CHUNK_SHIFT = 15;
+const CHUNK_WORDS = 1 << CHUNK_SHIFT;
+const CHUNK_MASK = CHUNK_WORDS - 1;
+
+/** Words that entries can have in all: their places are 32-bit integers. */
+const PLACE_LIMIT = 2 ** 31;
+
+/** Entries that the pages of finished goroutines hold together: 32 MiB. */
 const RETIRED_ENTRIES = 4 * 1024 * 1024;
+
+// A page: the place of its first entry, that one's position, its entries, and the slot's page before and after it.
+const PAGE_SHIFT = 3;
+const PLACE = 0;
+const FIRST = 1;
+const ENTRIES = 2;
+const OLDER = 3;
+const NEWER = 4;
+
+/** No page: page 0 is none. */
+const NONE = 0;
+
+/** No place: the entry is no more. */
+const UNKNOWN = -1;
+
+/** No access yet: its pc says what `#high` is. */
+const UNKNOWN_HIGH = -1;
 
 /** What is known of an earlier access. */
 export interface PastAccess {
@@ -40,64 +82,91 @@ export interface PastAccess {
 }
 
 export class History {
-  /** The rings of all slots, one after another. */
-  pool: Int32Array = new Int32Array(4096 << ENTRY_SHIFT);
-  /** For each slot: where its ring begins in the pool, in words. */
-  starts: Int32Array = new Int32Array(64);
-  /** For each slot: entries of its ring less one; -1 without a ring. */
-  masks: Int32Array = new Int32Array(64).fill(-1);
+  readonly #chunks: Int32Array[] = [];
+  /** The place after the last page: up to the end of its chunk nothing is used. */
   #used = 0;
-  /** Rings that were given back, by log2 of their entries. */
-  readonly #free: number[][] = [];
+  /** The high word of nearly every pc. */
+  #high = UNKNOWN_HIGH;
+  #pages: Int32Array = new Int32Array(64 << PAGE_SHIFT);
+  #pageCount = 1;
+  /** Pages that were given back, by their entries: linked through OLDER. */
+  readonly #free = new Map<number, number>();
+  // For each slot: its newest page, its oldest, and the entries of all.
+  #newest: Int32Array = new Int32Array(64);
+  #oldest: Int32Array = new Int32Array(64);
+  #entries: Int32Array = new Int32Array(64);
   readonly #limit: number;
-  /** Slots without a goroutine that have a ring, longest first, and the entries of their rings. */
+  /** Slots without a goroutine that have pages, longest first, and the entries of these. */
   readonly #retired = new Set<number>();
   #retiredEntries = 0;
 
-  /** @param entries The most that a ring holds: a power of two. */
+  /** @param entries How many of a slot's last positions are known at least. */
   constructor(entries: number) {
     this.#limit = entries;
   }
 
   get bytes(): number {
-    return this.pool.byteLength;
+    return this.#chunks.length * CHUNK_WORDS * 4 + this.#pages.byteLength;
   }
 
-  /** Makes sure that a slot that is about to be used has a ring. */
-  ensure(slot: number): void {
-    this.#reserve(slot + 1);
-    if (this.#retired.delete(slot)) this.#retiredEntries -= (this.masks[slot] as number) + 1;
-    if (this.masks[slot] === -1) this.#replace(slot, Math.min(FIRST_ENTRIES, this.#limit), 0, 0);
+  /** A goroutine takes over a slot, whose position is that of the start. `state` is that of goroutine.ts, as always here. */
+  begin(state: Int32Array, slot: number): void {
+    this.#newest = reserve(this.#newest, slot + 1);
+    this.#oldest = reserve(this.#oldest, slot + 1);
+    this.#entries = reserve(this.#entries, slot + 1);
+    if (this.#retired.delete(slot)) this.#retiredEntries -= this.#entries[slot] as number;
+    if (this.#newest[slot] === NONE) state[(slot << STATE_SHIFT) + ENTRY] = -ENTRY_WORDS;
+    this.#write(this.#step(state, slot, state[(slot << STATE_SHIFT) + POSITION] as number), 0, 0);
   }
 
-  /** Notes that nobody runs on a slot any more: its ring stays until there are too many such. */
+  /** Notes that nobody runs on a slot any more: its pages stay until there are too many such. */
   retire(slot: number): void {
     this.#retired.add(slot);
-    this.#retiredEntries += (this.masks[slot] as number) + 1;
+    this.#retiredEntries += this.#entries[slot] as number;
     for (const oldest of this.#retired) {
       if (this.#retiredEntries <= RETIRED_ENTRIES) return;
       this.#retired.delete(oldest);
-      this.#retiredEntries -= (this.masks[oldest] as number) + 1;
+      this.#retiredEntries -= this.#entries[oldest] as number;
       this.#forget(oldest);
     }
   }
 
-  /** Notes a position that is no access. */
-  pass(slot: number, position: number): void {
-    if ((position & (this.masks[slot] as number)) === 0) this.wrap(slot, position);
+  /** The next position of a slot, for what is no access. */
+  pass(state: Int32Array, slot: number): number {
+    const at = (slot << STATE_SHIFT) + POSITION;
+    const position = (state[at] as number) + 1;
+    this.#write(this.#step(state, slot, position), 0, 0);
+    state[at] = position;
+    return position;
   }
 
   /**
-   * Called when a slot's position comes round to the start of its ring: enlarges the ring unless it is as large as
-   * it may be. `position` is the one about to be recorded.
+   * The next position of a slot, for an access with the bytes of `word`.
+   * @param merged position of the access whose cell this one was merged into, 0 if none
    */
-  wrap(slot: number, position: number): void {
-    if (position > POSITION_LIMIT) {
-      throw new LazyShadowError('ERR_OUT_OF_RANGE', 'one goroutine has recorded more than 2^31 accesses.');
+  record(
+    state: Int32Array,
+    slot: number,
+    word: number,
+    pcLow: number,
+    pcHigh: number,
+    stack: number,
+    merged: number,
+  ): number {
+    const at = (slot << STATE_SHIFT) + POSITION;
+    let position = (state[at] as number) + 1;
+    let entry = this.#step(state, slot, position);
+    let tail = (stack << STACK_SHIFT) | (word & BYTES);
+    if (((pcHigh ^ this.#high) | merged | (stack >>> STACK_BITS)) !== 0) {
+      if (this.#high === UNKNOWN_HIGH) this.#high = pcHigh;
+      this.#write(entry, merged, (pcHigh << HIGH_SHIFT) | (stack >>> STACK_BITS));
+      tail |= EXTENDED;
+      state[at] = position++;
+      entry = this.#step(state, slot, position);
     }
-    const entries = (this.masks[slot] as number) + 1;
-    if (entries >= this.#limit) return;
-    this.#replace(slot, Math.min(entries << GROWTH_SHIFT, this.#limit), entries, position);
+    this.#write(entry, pcLow, tail);
+    state[at] = position;
+    return position;
   }
 
   /**
@@ -105,16 +174,22 @@ export class History {
    * `now` is the slot's position.
    */
   find(slot: number, position: number, bytes: number, now: number): PastAccess | undefined {
-    const mask = this.masks[slot] as number;
-    for (let at = position; at > 0 && now - at <= mask;) {
-      const entry = (this.starts[slot] as number) + ((at & mask) << ENTRY_SHIFT);
-      const high = this.pool[entry + 1] as number;
-      const touched = high >>> 16;
-      if ((touched & bytes) !== 0) {
-        const pcLow = this.pool[entry] as number;
-        return { bytes: touched, pcLow, pcHigh: high & 0xffff, stack: this.pool[entry + 2] as number };
+    for (let at = position; at > 0 && now - at < this.#limit;) {
+      const entry = this.#place(slot, at);
+      if (entry === UNKNOWN) return undefined;
+      const tail = this.#word(entry + 1);
+      let pcHigh = this.#high;
+      let stack = tail >>> STACK_SHIFT;
+      let merged = 0;
+      if ((tail & EXTENDED) !== 0) {
+        const before = this.#place(slot, at - 1);
+        if (before === UNKNOWN) return undefined;
+        merged = this.#word(before);
+        pcHigh = this.#word(before + 1) >>> HIGH_SHIFT;
+        stack |= (this.#word(before + 1) & STACK_HIGH) << STACK_BITS;
       }
-      const merged = this.pool[entry + 3] as number;
+      const touched = tail & BYTES;
+      if ((touched & bytes) !== 0) return { bytes: touched, pcLow: this.#word(entry), pcHigh, stack };
       if (merged >= at) return undefined;
       at = merged;
     }
@@ -122,67 +197,133 @@ export class History {
   }
 
   /** Calls `mark` with every stack that an entry refers to. */
-  markStacks(mark: (stack: number) => void): void {
-    for (let slot = 0; slot < this.masks.length; slot++) {
-      const start = this.starts[slot] as number;
-      const end = start + (((this.masks[slot] as number) + 1) << ENTRY_SHIFT);
-      for (let entry = start; entry < end; entry += 1 << ENTRY_SHIFT) {
-        const stack = this.pool[entry + 2] as number;
-        if (stack !== EMPTY_STACK) mark(stack);
+  markStacks(state: Int32Array, mark: (stack: number) => void): void {
+    for (let slot = 0; slot < this.#newest.length; slot++) {
+      let position = state[(slot << STATE_SHIFT) + POSITION] as number;
+      // From the last on, since what an extended entry is extended by is before it, and looks like any other.
+      let extended = false;
+      let stack = EMPTY_STACK;
+      for (let page = this.#newest[slot] as number; page !== NONE;) {
+        const at = page << PAGE_SHIFT;
+        const first = this.#pages[at + FIRST] as number;
+        let entry = (this.#pages[at + PLACE] as number) + (position - first) * ENTRY_WORDS;
+        for (; position >= first; position--, entry -= ENTRY_WORDS) {
+          const tail = this.#word(entry + 1);
+          if (extended) stack |= (tail & STACK_HIGH) << STACK_BITS;
+          else stack = tail >>> STACK_SHIFT;
+          extended = !extended && (tail & EXTENDED) !== 0;
+          if (!extended && stack !== EMPTY_STACK) mark(stack);
+        }
+        page = this.#pages[at + OLDER] as number;
       }
     }
   }
 
-  /** Gives up a slot's ring: its stacks are no longer known. */
+  /** Where the entry of the next position of a slot is. */
+  #step(state: Int32Array, slot: number, position: number): number {
+    const at = (slot << STATE_SHIFT) + ENTRY;
+    let entry = (state[at] as number) + ENTRY_WORDS;
+    if ((entry & PIECE_MASK) === 0) entry = this.#turn(slot, position, entry);
+    state[at] = entry;
+    return entry;
+  }
+
+  #write(entry: number, word0: number, word1: number): void {
+    const chunk = this.#chunks[entry >>> CHUNK_SHIFT] as Int32Array;
+    chunk[entry & CHUNK_MASK] = word0;
+    chunk[(entry & CHUNK_MASK) + 1] = word1;
+  }
+
+  #word(place: number): number {
+    return (this.#chunks[place >>> CHUNK_SHIFT] as Int32Array)[place & CHUNK_MASK] as number;
+  }
+
+  /** Where the entry of a position is, UNKNOWN if there is none any more. */
+  #place(slot: number, position: number): number {
+    const pages = this.#pages;
+    let page = this.#newest[slot] as number;
+    while (page !== NONE && (pages[(page << PAGE_SHIFT) + FIRST] as number) > position) {
+      page = pages[(page << PAGE_SHIFT) + OLDER] as number;
+    }
+    if (page === NONE) return UNKNOWN;
+    const at = page << PAGE_SHIFT;
+    return (pages[at + PLACE] as number) + (position - (pages[at + FIRST] as number)) * ENTRY_WORDS;
+  }
+
+  /** The place of a position's entry, which is `next` unless the slot's newest page ends there. */
+  #turn(slot: number, position: number, next: number): number {
+    if (position > POSITION_LIMIT - FIRST_PAGE) {
+      throw new LazyShadowError('ERR_OUT_OF_RANGE', 'one goroutine has recorded more than 2^31 accesses.');
+    }
+    const newest = this.#newest[slot] as number;
+    const at = newest << PAGE_SHIFT;
+    const end = (this.#pages[at + PLACE] as number) + (this.#pages[at + ENTRIES] as number) * ENTRY_WORDS;
+    if (newest !== NONE && next < end) return next;
+    const page = this.#takeOldest(slot) ?? this.#alloc(this.#entries[slot] as number);
+    const pages = this.#pages;
+    const opened = page << PAGE_SHIFT;
+    pages[opened + FIRST] = position;
+    pages[opened + OLDER] = newest;
+    pages[opened + NEWER] = NONE;
+    if (newest === NONE) this.#oldest[slot] = page;
+    else pages[at + NEWER] = page;
+    this.#newest[slot] = page;
+    this.#entries[slot] = (this.#entries[slot] as number) + (pages[opened + ENTRIES] as number);
+    return pages[opened + PLACE] as number;
+  }
+
+  /** The oldest page of a slot, taken off, if the slot's other pages hold enough. */
+  #takeOldest(slot: number): number | undefined {
+    const oldest = this.#oldest[slot] as number;
+    const at = oldest << PAGE_SHIFT;
+    const others = (this.#entries[slot] as number) - (this.#pages[at + ENTRIES] as number);
+    if (oldest === NONE || others < this.#limit) return undefined;
+    const newer = this.#pages[at + NEWER] as number;
+    this.#pages[(newer << PAGE_SHIFT) + OLDER] = NONE;
+    this.#oldest[slot] = newer;
+    this.#entries[slot] = others;
+    return oldest;
+  }
+
+  /** Gives up a slot's pages: its stacks are no longer known. */
   #forget(slot: number): void {
-    this.#give(this.starts[slot] as number, (this.masks[slot] as number) + 1);
-    this.masks[slot] = -1;
-  }
-
-  /** Gives a slot a larger ring with the `kept` entries before `position`. */
-  #replace(slot: number, entries: number, kept: number, position: number): void {
-    const from = this.starts[slot] as number;
-    const to = this.#alloc(entries);
-    const words = this.pool;
-    for (let past = Math.max(1, position - kept); past < position; past++) {
-      const source = from + ((past & (kept - 1)) << ENTRY_SHIFT);
-      const target = to + ((past & (entries - 1)) << ENTRY_SHIFT);
-      for (let word = 0; word < 1 << ENTRY_SHIFT; word++)
-        words[target + word] = words[source + word] as number;
+    for (let page = this.#newest[slot] as number; page !== NONE;) {
+      const at = page << PAGE_SHIFT;
+      const older = this.#pages[at + OLDER] as number;
+      const entries = this.#pages[at + ENTRIES] as number;
+      this.#pages[at + OLDER] = this.#free.get(entries) ?? NONE;
+      this.#free.set(entries, page);
+      page = older;
     }
-    if (kept > 0) this.#give(from, kept);
-    this.starts[slot] = to;
-    this.masks[slot] = entries - 1;
+    this.#newest[slot] = NONE;
+    this.#oldest[slot] = NONE;
+    this.#entries[slot] = 0;
   }
 
-  #reserve(slots: number): void {
-    if (slots <= this.starts.length) return;
-    this.starts = reserve(this.starts, slots);
-    const before = this.masks.length;
-    this.masks = reserve(this.masks, slots);
-    this.masks.fill(-1, before);
-  }
-
+  /** A page for a slot that has so many entries. */
   #alloc(entries: number): number {
-    const words = entries << ENTRY_SHIFT;
-    const kept = this.#free[Math.log2(entries)]?.pop();
-    if (kept !== undefined) {
-      this.pool.fill(0, kept, kept + words);
-      return kept;
+    let size = FIRST_PAGE;
+    while (size <= entries && size < LARGEST_PAGE) size *= 4;
+    const free = this.#free.get(size) ?? NONE;
+    if (free !== NONE) {
+      this.#free.set(size, this.#pages[(free << PAGE_SHIFT) + OLDER] as number);
+      return free;
     }
-    const start = this.#used;
-    this.#used += words;
-    if (this.#used > this.pool.length) {
-      const pool = new Int32Array(Math.max(this.pool.length * 2, this.#used));
-      pool.set(this.pool);
-      this.pool = pool;
-    }
-    return start;
+    if ((this.#used & CHUNK_MASK) === 0) this.#addChunk();
+    // What is left of the chunk, if it is less.
+    while ((this.#used & CHUNK_MASK) + size * ENTRY_WORDS > CHUNK_WORDS) size /= 4;
+    const page = this.#pageCount++;
+    this.#pages = reserve(this.#pages, this.#pageCount << PAGE_SHIFT);
+    this.#pages[(page << PAGE_SHIFT) + PLACE] = this.#used;
+    this.#pages[(page << PAGE_SHIFT) + ENTRIES] = size;
+    this.#used += size * ENTRY_WORDS;
+    return page;
   }
 
-  #give(start: number, entries: number): void {
-    const size = Math.log2(entries);
-    this.#free[size] ??= [];
-    this.#free[size].push(start);
+  #addChunk(): void {
+    if (this.#used + CHUNK_WORDS > PLACE_LIMIT) {
+      throw new LazyShadowError('ERR_OUT_OF_MEMORY', 'what is kept of past accesses takes more than 8 GiB.');
+    }
+    this.#chunks.push(new Int32Array(CHUNK_WORDS));
   }
 }

@@ -53,7 +53,7 @@ export class Order {
     }
     const slot = goroutines.start(goroutine, clock, createdAt);
     this.#clocks.cover(goroutines.slotCount);
-    this.#history.ensure(slot);
+    this.#history.begin(goroutines.state, slot);
   }
 
   /** Ends a goroutine, and so its epoch. */
@@ -145,7 +145,7 @@ export class Order {
       const at = other << STATE_SHIFT;
       if (state[at + LEAKED] === 0 && this.#goroutines.isTaken(other)) {
         // A position that nobody knows yet: what was released before it does not include the rest of the epoch.
-        const position = this.#bump(other);
+        const position = this.#history.pass(state, other);
         state[at + LEAKED] = 1;
         state[at + FLOOR] = POSITION_LIMIT;
         this.#leaks.open(other, position);
@@ -228,22 +228,12 @@ export class Order {
     const at = slot << STATE_SHIFT;
     const before = state[at + POSITION] as number;
     if (before > (state[at + FLOOR] as number) || state[at + LEAKED] !== 0) state[at + ACCESSED] = before;
-    const position = this.#bump(slot);
+    const position = this.#history.pass(state, slot);
     state[at + FLOOR] = position;
     if (state[at + LEAKED] !== 0) {
       state[at + LEAKED] = 0;
       this.#leaks.close(slot, position);
     }
-    return position;
-  }
-
-  /** The next position of `slot`. */
-  #bump(slot: number): number {
-    const state = this.#goroutines.state;
-    const at = slot << STATE_SHIFT;
-    const position = (state[at + POSITION] as number) + 1;
-    this.#history.pass(slot, position);
-    state[at + POSITION] = position;
     return position;
   }
 }

@@ -18,7 +18,7 @@
 import { GRANULE_BYTES, type ShadowMemory } from '../shadow/segment.js';
 import { BYTES, CELL_WORDS, KIND, SLOT, SLOT_SHIFT, SPILLED, WRITE } from './cell.js';
 import type { Clocks } from './clock.js';
-import { CLOCK, type Goroutines, LEAKED, POSITION, STACK, STATE_SHIFT } from './goroutine.js';
+import { CLOCK, type Goroutines, LEAKED, STACK, STATE_SHIFT } from './goroutine.js';
 import type { History } from './history.js';
 import type { Leaks } from './leak.js';
 import type { Spill } from './spill.js';
@@ -269,18 +269,8 @@ export class Recording {
   /** The next position of the slot, with its history entry. */
   #next(slot: number, word: number, merged: number, pcLow: number, pcHigh: number): number {
     const state = this.#goroutines.state;
-    const at = slot << STATE_SHIFT;
-    const position = (state[at + POSITION] as number) + 1;
-    const history = this.#history;
-    if ((position & (history.masks[slot] as number)) === 0) history.wrap(slot, position);
-    state[at + POSITION] = position;
-    const entry = (history.starts[slot] as number) + ((position & (history.masks[slot] as number)) << 2);
-    const pool = history.pool;
-    pool[entry] = pcLow;
-    pool[entry + 1] = pcHigh | ((word & BYTES) << 16);
-    pool[entry + 2] = state[at + STACK] as number;
-    pool[entry + 3] = merged;
-    return position;
+    const stack = state[(slot << STATE_SHIFT) + STACK] as number;
+    return this.#history.record(state, slot, word, pcLow, pcHigh, stack, merged);
   }
 
   #sight(
