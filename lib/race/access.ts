@@ -4,11 +4,11 @@
  * Callers pass addresses and pcs as two 32-bit words, as a recording has them, so that the path of an
  * access uses 32-bit integers alone: no bigint, no double, no allocation, no native call.
  *
- * An access is looked up in the cells of its granule. Most are there already, from the same goroutine and epoch: that
- * is four comparisons. The others are recorded (record.ts).
+ * An access is looked up in the cells of its granule, first where its slot puts them. Most are there, from the same
+ * goroutine and epoch: that is two comparisons. The others are for record.ts.
  */
 import { PAGE_MAPPED, PAGE_TOUCHED, SEGMENT_SHIFT, type ShadowMemory } from '../shadow/segment.js';
-import { BYTES, CELL_WORDS, PLAIN, SLOT, SLOT_SHIFT, WRITE } from './cell.js';
+import { BYTES, homeCell, PLAIN, SLOT, SLOT_SHIFT, WRITE } from './cell.js';
 import { FLOOR, type Goroutines, STACK, STATE_SHIFT } from './goroutine.js';
 import { NONE, type Recording } from './record.js';
 import type { Stacks } from './stack.js';
@@ -67,12 +67,19 @@ export class Accesses {
 
   /** One byte: `kind` is READ or PLAIN_WRITE. */
   one(goroutine: number, kind: number, low: number, high: number, pcLow: number, pcHigh: number): void {
-    const slot = this.#goroutines.slots[goroutine] as number;
-    if (!(slot >= 0)) this.#goroutines.slotOf(goroutine);
+    const slot = this.#goroutines.slotOf(goroutine);
     const index = (high << SEGMENT_LOW_BITS) | (low >>> SEGMENT_SHIFT);
     if (index !== this.#index && !this.#enter(index)) return;
     const granule = (low & SEGMENT_MASK) >>> 3;
-    this.#touch(granule, (slot << SLOT_SHIFT) | kind | (1 << (low & 7)), slot, pcLow, pcHigh, NONE);
+    const word = (slot << SLOT_SHIFT) | kind | (1 << (low & 7));
+    const first = granule << this.#granuleShift;
+    if (this.#pages[first >> this.#pageShift] !== PAGE_TOUCHED && !this.#commit(first)) return;
+    const home = homeCell(first, slot, this.#wordsPerGranule);
+    const cells = this.#cells;
+    const floor = this.#goroutines.state[(slot << STATE_SHIFT) + FLOOR] as number;
+    if ((((cells[home] as number) ^ word) & (word | SLOT)) === 0 && (cells[home + 1] as number) > floor)
+      return;
+    this.#recording.access(this.#window, granule, word, slot, pcLow, pcHigh, NONE);
   }
 
   /** One byte, with the pc of the caller of the function that made the access. */
@@ -163,10 +170,7 @@ export class Accesses {
     }
   }
 
-  /**
-   * An access to a granule of the current window. `word` is what its cell would be. Takes and returns the access's
-   * position, as Recording.record does.
-   */
+  /** An access to a granule of the current window, as Recording.access takes it. */
   #touch(
     granule: number,
     word: number,
@@ -177,17 +181,7 @@ export class Accesses {
   ): number {
     const first = granule << this.#granuleShift;
     if (this.#pages[first >> this.#pageShift] !== PAGE_TOUCHED && !this.#commit(first)) return position;
-    const cells = this.#cells;
-    const floor = this.#goroutines.state[(slot << STATE_SHIFT) + FLOOR] as number;
-    // A cell of this slot that covers the access differs from it in neither the slot nor any bit that the access has.
-    const telling = word | SLOT;
-    const end = first + this.#wordsPerGranule;
-    for (let at = first; at < end; at += CELL_WORDS) {
-      if ((((cells[at] as number) ^ word) & telling) === 0 && (cells[at + 1] as number) > floor) {
-        return position;
-      }
-    }
-    return this.#recording.record(this.#window, granule, word, slot, floor, pcLow, pcHigh, position);
+    return this.#recording.access(this.#window, granule, word, slot, pcLow, pcHigh, position);
   }
 
   /** The goroutine's current stack. */

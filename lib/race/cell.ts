@@ -43,6 +43,14 @@ export const SPILLED = -1;
 /** The highest position: a goroutine may record two thousand million accesses. */
 export const POSITION_LIMIT = 2 ** 31 - 1;
 
+/**
+ * Where among a granule's words, which begin at `first`, a slot puts its cell if it can: there it is looked for first.
+ * A granule that two goroutines use is so found at once by both, mostly, and the processor can foresee it.
+ */
+export function homeCell(first: number, slot: number, wordsPerGranule: number): number {
+  return first + ((slot * CELL_WORDS) & (wordsPerGranule - 1));
+}
+
 /** The slot of a cell's word 0. */
 export function cellSlot(word: number): number {
   return word >>> SLOT_SHIFT;

@@ -1,7 +1,7 @@
 /**
- * What an access that is new does to the cells of its granule.
+ * What an access does to the cells of its granule: nothing if one of its epoch covers it.
  *
- * Every cell is met: it races with the access, or it is kept, or the access takes its place. Byte by byte, it may
+ * Else every cell is met: it races with the access, or it is kept, or the access takes its place. Byte by byte, it may
  * take the place of an older one in three cases (docs/race-runtime.md has the proofs):
  *
  *  1. Same slot, and the access is at least as strong (a write for a write, plain for plain). Whoever is unordered with
@@ -16,9 +16,9 @@
  * Nothing else is ever dropped, so the racy bytes are exactly those of all pairs of accesses.
  */
 import { GRANULE_BYTES, type ShadowMemory } from '../shadow/segment.js';
-import { BYTES, CELL_WORDS, KIND, SLOT, SLOT_SHIFT, SPILLED, WRITE } from './cell.js';
+import { BYTES, CELL_WORDS, homeCell, KIND, SLOT, SLOT_SHIFT, SPILLED, WRITE } from './cell.js';
 import type { Clocks } from './clock.js';
-import { CLOCK, type Goroutines, LEAKED, STACK, STATE_SHIFT } from './goroutine.js';
+import { CLOCK, FLOOR, type Goroutines, LEAKED, STACK, STATE_SHIFT } from './goroutine.js';
 import type { History } from './history.js';
 import type { Leaks } from './leak.js';
 import type { Spill } from './spill.js';
@@ -82,27 +82,43 @@ export class Recording {
   }
 
   /**
-   * An access that no cell of its granule covers.
+   * An access to a granule whose page is touched. Nothing happens if a cell of its epoch covers it.
+   * @param word what its cell would be
    * @param position NONE, or the access's position, which it has of another granule already: of a range the granules
    * between the first and the last, all of whose bytes it touches, are one access with one place in history
    * @returns its position
    */
-  record(
+  access(
     window: Window,
     granule: number,
     word: number,
     slot: number,
-    floor: number,
     pcLow: number,
     pcHigh: number,
     position: number,
   ): number {
+    const cells = window.segment.shadow;
+    const floor = this.#goroutines.state[(slot << STATE_SHIFT) + FLOOR] as number;
+    const first = granule << this.#granuleShift;
+    const end = first + this.#wordsPerGranule;
+    // A cell of this slot that covers the access differs from it in neither the slot nor any bit that the access has.
+    const telling = word | SLOT;
+    let used = 0;
+    for (let at = first; at < end; at += CELL_WORDS) {
+      const old = cells[at + 1] as number;
+      if ((((cells[at] as number) ^ word) & telling) === 0 && old > floor) return position;
+      used |= old;
+    }
     if (granule < window.firstGranule || granule >= window.endGranule || window.holes) {
       if (!this.#windows.isMapped(window.base + granule * GRANULE_BYTES)) return position;
     }
-    const cells = window.segment.shadow;
-    const first = granule << this.#granuleShift;
-    const end = first + this.#wordsPerGranule;
+    const home = homeCell(first, slot, this.#wordsPerGranule);
+    if (used === 0) {
+      const own = position === NONE ? this.#next(slot, word, 0, pcLow, pcHigh) : position;
+      cells[home] = word;
+      cells[home + 1] = own;
+      return own;
+    }
     const spilled = cells[end - 1] === SPILLED;
     this.#same = NONE;
     this.#free = NONE;
@@ -115,15 +131,16 @@ export class Recording {
     if (this.#same !== NONE) return this.#merge(cells, this.#same, word, slot, pcLow, pcHigh, position);
     const own = position === NONE ? this.#next(slot, word, 0, pcLow, pcHigh) : position;
     if (this.#free !== NONE) {
-      cells[this.#free] = word;
-      cells[this.#free + 1] = own;
+      const at = cells[home + 1] === 0 ? home : this.#free;
+      cells[at] = word;
+      cells[at + 1] = own;
     } else {
       this.#addSpilled(window, granule, this.#spill.open(window, granule), word, own);
     }
     return own;
   }
 
-  /** The rest of `record` when the granule has spilled. */
+  /** The rest of `access` when the granule has spilled. */
   #recordSpilled(
     window: Window,
     granule: number,
