@@ -40,6 +40,20 @@ export interface EventBatch {
   readonly words: Int32Array;
 }
 
+/** Some events in a row, and what is to check them, each once and in order. */
+export interface UncheckedBatch extends EventBatch {
+  readonly validator: EventValidator;
+}
+
+/**
+ * As {@link TraceReader.batches}, for who checks events as it acts on them. Not for the public: an event that the
+ * validator has not admitted must not be acted on.
+ */
+export let uncheckedBatches: (reader: TraceReader) => AsyncIterableIterator<UncheckedBatch>;
+
+/** What to throw when event number `index` of a batch was not admitted. */
+export let wrongEvent: (reader: TraceReader, batch: UncheckedBatch, index: number) => LazyShadowError;
+
 /** Events in a batch: 2 MiB, which a core's second-level cache holds. */
 const BATCH_EVENTS = 64 * 1024;
 const SYMBOL_CHUNK_BYTES = 256 * 1024;
@@ -58,6 +72,11 @@ export class TraceReader {
   readonly #buffers: Int32Array[] = [];
   /** Which of them was filled last. */
   #turn = 0;
+
+  static {
+    uncheckedBatches = (reader) => reader.#unchecked();
+    wrongEvent = (reader, batch, index) => reader.#wrongEvent(batch, index);
+  }
 
   private constructor(name: string, header: TraceHeader, source: ByteSource) {
     this.name = name;
@@ -93,6 +112,14 @@ export class TraceReader {
    * before it were given. ERR_INVALID_USE: asked for a second time, or closed.
    */
   async *batches(): AsyncIterableIterator<EventBatch> {
+    for await (const batch of this.#unchecked()) {
+      const wrong = batch.validator.check(batch.words, 0, batch.count);
+      if (wrong >= 0) throw this.#wrongEvent(batch, wrong);
+      yield batch;
+    }
+  }
+
+  async *#unchecked(): AsyncIterableIterator<UncheckedBatch> {
     if (this.#state !== 'at events') throw this.#misuse('batches are read once, from an open reader');
     this.#state = 'in events';
     const { eventCount } = this.header;
@@ -102,14 +129,15 @@ export class TraceReader {
       const count = Math.min(eventCount - firstEvent, BATCH_EVENTS);
       const words = await ahead;
       ahead = this.#readAhead(firstEvent + count);
-      const wrong = validator.check(words, count);
-      if (wrong >= 0)
-        throw badTrace(this.name, `event ${firstEvent + wrong}`, validator.explain(words, wrong));
-      yield { firstEvent, count, words };
+      yield { firstEvent, count, words, validator };
       // Closing while a batch is held must not end in a read from a closed source.
       if (this.#state !== 'in events') throw this.#misuse('batches are read from an open reader');
     }
     this.#state = 'at symbols';
+  }
+
+  #wrongEvent({ firstEvent, words, validator }: UncheckedBatch, index: number): LazyShadowError {
+    return badTrace(this.name, `event ${firstEvent + index}`, validator.explain(words, index));
   }
 
   /**

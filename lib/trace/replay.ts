@@ -16,7 +16,7 @@ import { RaceLog } from '../race/race-log.js';
 import type { RaceReport } from '../race/report.js';
 import { claimWindows, type Shadow } from '../shadow/shadow.js';
 import { badTrace } from './errors.js';
-import type { TraceReader } from './reader.js';
+import { type TraceReader, type UncheckedBatch, uncheckedBatches, wrongEvent } from './reader.js';
 import { type Progress, replayEvents } from './replay-events.js';
 import type { SymbolTable } from './symbols.js';
 
@@ -84,17 +84,23 @@ export async function replayTrace(
   let elapsed = 0n;
   let halted = false;
   const progress: Progress = { done: 0 };
-  for await (const { firstEvent, words, count } of reader.batches()) {
+  for await (const batch of uncheckedBatches(reader)) {
+    const { firstEvent, words, count, validator } = batch;
     // After a halt the rest is read on, since the symbols are at the end.
-    if (halted) continue;
+    if (halted) {
+      checkRest(reader, batch, 0);
+      continue;
+    }
     const start = process.hrtime.bigint();
     try {
-      replayEvents(detector, words, count, progress);
+      replayEvents(detector, validator, words, count, progress);
     } catch (error) {
       if (error !== HALT) throw located(error, reader.name, firstEvent + progress.done);
       halted = true;
       progress.done++;
+      checkRest(reader, batch, progress.done);
     }
+    if (!halted && progress.done < count) throw wrongEvent(reader, batch, progress.done);
     elapsed += process.hrtime.bigint() - start;
     events = firstEvent + progress.done;
     options.onProgress?.(events);
@@ -108,6 +114,12 @@ export async function replayTrace(
     elapsedMs: Number(elapsed) / 1e6,
     symbols: await reader.symbols(),
   };
+}
+
+/** Checks the events that are not replayed. */
+function checkRest(reader: TraceReader, batch: UncheckedBatch, from: number): void {
+  const wrong = batch.validator.check(batch.words, from, batch.count);
+  if (wrong >= 0) throw wrongEvent(reader, batch, wrong);
 }
 
 /** An error of the detector as one that says at which event of which recording. */

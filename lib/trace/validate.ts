@@ -8,10 +8,10 @@
  *   that need none (MapShadow, Malloc, Free, Finalize, and the GoStart of a goroutine with no parent)
  * - no goroutine leaves more functions than it entered
  *
- * This runs over every event of every replay, and a recording's ops follow no pattern that a processor could predict.
- * So the common path (scan) is one loop whose branches depend on no op: what differs between ops is one table's word,
- * and the loop is left for damage and for the three ops that start or end a goroutine. What is wrong with an event,
- * and the sentence about it, is found out only when something is.
+ * This runs for every event of every replay, and a recording's ops follow no pattern that a processor could predict.
+ * So in the common path no branch depends on the op: what differs between ops is one table's word, and the path is left
+ * for damage and for the three ops that start or end a goroutine. What is wrong with an event, and the sentence
+ * about it, is found out only when something is. Replay has the common path in its own loop (replay-events.ts).
  *
  * Memory is 4 bytes for each goroutine. Numbers are handed out as goroutines start, so a number far above the count of
  * starts is damage; the bound is what keeps a flipped bit from asking for 16 GiB.
@@ -27,7 +27,7 @@ const NUMBER_SLACK = 2 ** 20;
 const UNKNOWN = 0;
 const ENDED = -1;
 /** A running goroutine's word is this plus the functions that it is in: one FuncEnter never makes it of another. */
-const RUNNING = 2;
+export const RUNNING = 2;
 
 const READS_AND_WRITES: readonly number[] = [Op.Read, Op.ReadPC, Op.Write, Op.WritePC];
 const ATOMICS: readonly number[] = [
@@ -45,47 +45,66 @@ const RULE = new Int32Array(256).fill(1 << 0, Op.Initialize, LAST_OP + 1);
 for (const op of READS_AND_WRITES) RULE[op] = 1 << 1;
 for (const op of ATOMICS) RULE[op] = (1 << 4) | (1 << 8);
 /** The high half is what the op adds to its goroutine's word. */
-const STEP_SHIFT = 16;
+export const STEP_SHIFT = 16;
 RULE[Op.FuncEnter] = (1 << 0) | (1 << STEP_SHIFT);
 RULE[Op.FuncExit] = (1 << 0) | (-1 << STEP_SHIFT);
 
 /** {@link RULE} of the common path: no size is allowed for the ops that it must leave to others. */
-const COMMON_RULE = RULE.slice();
+export const COMMON_RULE = RULE.slice();
+/** A bit more: goroutine 0 may make the call. No size of the common path is as large as this bit's number. */
+export const NEEDS_NONE = 1 << 15;
+for (const op of NEED_NO_GOROUTINE) COMMON_RULE[op] = (RULE[op] as number) | NEEDS_NONE;
 for (const op of [Op.Initialize, Op.GoStart, Op.GoEnd]) COMMON_RULE[op] = 0;
 
-/** For each op byte, 1 if goroutine 0 may make the call. */
-const NEEDS_NONE = new Uint8Array(256);
-for (const op of NEED_NO_GOROUTINE) NEEDS_NONE[op] = 1;
-
-/** Checks the events of one recording, in order, batch by batch. */
+/** Checks the events of one recording, in order. */
 export class EventValidator {
-  #goroutines = new Int32Array(1024);
+  /** A word for each goroutine number, as above. Another array after an event that `admit` was asked about. */
+  goroutines = new Int32Array(1024);
   #started = 0;
   #initialized = false;
 
   /**
-   * Checks `count` events, 8 words each, that follow those of the last call.
+   * Checks the events from number `from` on, of `count` that follow those that were checked before.
    * @returns the index (in events) of the first that is wrong, or -1. After one was wrong, no more may be checked:
    * {@link explain} says what it is.
    */
-  check(words: Int32Array, count: number): number {
-    for (let i = 0; ; i++) {
-      i = scan(words, i, count, this.#goroutines);
-      if (i === count) return -1;
-      if (this.#fault(words, i * EVENT_WORDS) !== undefined) return i;
-      this.#apply(words, i * EVENT_WORDS);
+  check(words: Int32Array, from: number, count: number): number {
+    for (let i = from; i < count; i++) if (!this.admit(words, i * EVENT_WORDS)) return i;
+    return -1;
+  }
+
+  /** Whether the event whose first word is at `at` is without fault; what it does to its goroutine is noted then. */
+  admit(words: Int32Array, at: number): boolean {
+    const head = words[at] as number;
+    const goroutine = words[at + 1] as number;
+    const goroutines = this.goroutines;
+    const rule = COMMON_RULE[head & 0xff] as number;
+    const highs = (words[at + 3] as number) | (words[at + 5] as number) | (words[at + 7] as number);
+    if (
+      goroutine >= 0 &&
+      goroutine < goroutines.length &&
+      isCommon(rule, head, words[at + 2] as number, highs)
+    ) {
+      const state = (goroutines[goroutine] as number) + (rule >> STEP_SHIFT);
+      if (state >= RUNNING || (goroutine === 0 && (rule & NEEDS_NONE) !== 0)) {
+        goroutines[goroutine] = state;
+        return true;
+      }
     }
+    if (this.#fault(words, at) !== undefined) return false;
+    this.#apply(words, at);
+    return true;
   }
 
   /**
-   * What is wrong with the event that {@link check} stopped at, and what was expected there.
-   * @param index what check returned for the same words
+   * What is wrong with an event that was not admitted, and what was expected there.
+   * @param index its number in `words`
    */
   explain(words: Int32Array, index: number): string {
     return this.#fault(words, index * EVENT_WORDS) ?? 'nothing';
   }
 
-  /** What is wrong with any event; undefined if nothing is. Everything that {@link scan} checks, and the rest. */
+  /** What is wrong with any event; undefined if nothing is. Everything that {@link admit} checks, and the rest. */
   #fault(words: Int32Array, at: number): string | undefined {
     const head = words[at] as number;
     const op = head & 0xff;
@@ -107,8 +126,8 @@ export class EventValidator {
       return `${call} of ${arg} bytes at ${formatAddress(addr)}, expected a range that ends at 2^48 or before`;
     if (op === Op.Initialize)
       return this.#initialized ? 'a second Initialize, expected one' : this.#startFault(call, goroutine);
-    const state = this.#goroutines[goroutine] ?? UNKNOWN;
-    if (goroutine === 0 && NEEDS_NONE[op] === 0)
+    const state = this.goroutines[goroutine] ?? UNKNOWN;
+    if (goroutine === 0 && !NEED_NO_GOROUTINE.includes(op))
       return `${call} by goroutine 0, expected the number of a goroutine that was started`;
     if (goroutine !== 0 && state === UNKNOWN)
       return `${call} by goroutine ${goroutine}, which was never started; expected its GoStart or Initialize before`;
@@ -123,59 +142,49 @@ export class EventValidator {
   #startFault(call: string, goroutine: number): string | undefined {
     if (goroutine === 0 || goroutine > this.#started + NUMBER_SLACK)
       return `${call} of goroutine ${goroutine}, expected a number of 1 or more, in the order of starting (${this.#started} started so far)`;
-    if ((this.#goroutines[goroutine] ?? UNKNOWN) !== UNKNOWN)
+    if ((this.goroutines[goroutine] ?? UNKNOWN) !== UNKNOWN)
       return `${call} of goroutine ${goroutine}, which was started before; expected a new number`;
     return undefined;
   }
 
-  /** Notes what an event without fault, on which {@link scan} stopped, does to the goroutines. */
+  /** Notes what an event without fault does to the goroutines. */
   #apply(words: Int32Array, at: number): void {
     const op = (words[at] as number) & 0xff;
     const goroutine = words[at + WORD.goroutine] as number;
-    if (op === Op.GoEnd) this.#goroutines[goroutine] = ENDED;
+    if (op === Op.GoEnd) this.goroutines[goroutine] = ENDED;
     else if (op === Op.GoStart) this.#start(words[at + WORD.argLow] as number);
     else if (op === Op.Initialize) this.#start(goroutine);
     else if (goroutine !== 0)
-      this.#goroutines[goroutine] =
-        (this.#goroutines[goroutine] as number) + ((RULE[op] as number) >> STEP_SHIFT);
+      this.goroutines[goroutine] =
+        (this.goroutines[goroutine] as number) + ((RULE[op] as number) >> STEP_SHIFT);
     this.#initialized ||= op === Op.Initialize;
   }
 
   #start(goroutine: number): void {
-    if (goroutine >= this.#goroutines.length) {
+    if (goroutine >= this.goroutines.length) {
       const larger = new Int32Array(2 ** (1 + Math.floor(Math.log2(goroutine))));
-      larger.set(this.#goroutines);
-      this.#goroutines = larger;
+      larger.set(this.goroutines);
+      this.goroutines = larger;
     }
-    this.#goroutines[goroutine] = RUNNING;
+    this.goroutines[goroutine] = RUNNING;
     this.#started++;
   }
 }
 
 /**
- * Goes over events that are without fault and neither start nor end a goroutine.
- * @returns the index of the first, from `from` on, that may be otherwise; `count` if there is none
+ * Whether all is well with an event but for its goroutine. False says nothing.
+ * @param rule what COMMON_RULE has for the op
+ * @param highs the high words of addr, arg and pc, joined by or
  */
-function scan(words: Int32Array, from: number, count: number, goroutines: Int32Array): number {
-  for (let i = from; i < count; i++) {
-    const at = i * EVENT_WORDS;
-    const head = words[at] as number;
-    const op = head & 0xff;
-    const size = head >>> 16;
-    const goroutine = words[at + 1] as number;
+export function isCommon(rule: number, head: number, low: number, highs: number): boolean {
+  const size = head >>> 16;
+  return (
     // A high word is below 2^16. Below 2^15, where Go keeps its memory, no range can wrap either.
-    if ((((words[at + 3] as number) | (words[at + 5] as number) | (words[at + 7] as number)) & ~0x7fff) !== 0)
-      return i;
+    (highs & ~0x7fff) === 0 &&
     // Only an atomic is long enough to cross the edge of a granule; and past this, size is a shift.
-    if (((words[at + 2] as number) & (GRANULE_BYTES - 1)) + size > GRANULE_BYTES) return i;
-    const rule = COMMON_RULE[op] as number;
-    if (((rule >>> size) & 1) === 0) return i;
-    if (goroutine < 0 || goroutine >= goroutines.length) return i;
-    const state = (goroutines[goroutine] as number) + (rule >> STEP_SHIFT);
-    if (state < RUNNING && (goroutine !== 0 || NEEDS_NONE[op] === 0)) return i;
-    goroutines[goroutine] = state;
-  }
-  return count;
+    (low & (GRANULE_BYTES - 1)) + size <= GRANULE_BYTES &&
+    ((rule >>> size) & 1) !== 0
+  );
 }
 
 /** The 64-bit value whose low word is at `low`, exact below 2^53. */

@@ -47,6 +47,28 @@ describe('replayTrace', () => {
     expect(halted.symbols.pcCount).toBeGreaterThan(0);
   });
 
+  it('checks what it does not replay after a halt', async () => {
+    const gorace = parseGorace('halt_on_error=1');
+    const raced = begun()
+      .event(Op.MapShadow, { addr: HEAP, arg: 4096 })
+      .event(Op.GoStart, { goroutine: 1, arg: 2 })
+      .event(Op.Write, { goroutine: 1, addr: HEAP, pc: 0x4a613b, size: 1 })
+      .event(Op.Write, { goroutine: 2, addr: HEAP, pc: 0x4a613b, size: 1 });
+    expect(await replay(raced.finish(), { gorace })).toMatchObject({ events: 5, reports: [{}] });
+    // In the batch of the halt, and in a later one.
+    for (const between of [0, 2 ** 17]) {
+      const damaged = begun()
+        .event(Op.MapShadow, { addr: HEAP, arg: 4096 })
+        .event(Op.GoStart, { goroutine: 1, arg: 2 })
+        .event(Op.Write, { goroutine: 1, addr: HEAP, pc: 0x4a613b, size: 1 })
+        .event(Op.Write, { goroutine: 2, addr: HEAP, pc: 0x4a613b, size: 1 });
+      for (let i = 0; i < between; i++) damaged.event(Op.Read, { goroutine: 2, addr: HEAP, pc: 1, size: 1 });
+      damaged.event(Op.FuncExit, { goroutine: 2 });
+      const error = `recording in memory: event ${5 + between}: FuncExit by goroutine 2, which is in no function`;
+      await expect(replay(damaged.finish(), { gorace })).rejects.toThrow(error);
+    }
+  });
+
   it('gives each report to the callback', async () => {
     const addresses: number[] = [];
     const { reports } = await replay(programBytes(program('racymap')), {
