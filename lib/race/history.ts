@@ -196,13 +196,14 @@ export class History {
     return undefined;
   }
 
-  /** Calls `mark` with every stack that an entry refers to. */
+  /** Calls `mark` with every stack that an entry refers to, once for those in a row that refer to the same. */
   markStacks(state: Int32Array, mark: (stack: number) => void): void {
     for (let slot = 0; slot < this.#newest.length; slot++) {
       let position = state[(slot << STATE_SHIFT) + POSITION] as number;
       // From the last on, since what an extended entry is extended by is before it, and looks like any other.
       let extended = false;
       let stack = EMPTY_STACK;
+      let marked = EMPTY_STACK;
       for (let page = this.#newest[slot] as number; page !== NONE;) {
         const at = page << PAGE_SHIFT;
         const first = this.#pages[at + FIRST] as number;
@@ -212,7 +213,9 @@ export class History {
           if (extended) stack |= (tail & STACK_HIGH) << STACK_BITS;
           else stack = tail >>> STACK_SHIFT;
           extended = !extended && (tail & EXTENDED) !== 0;
-          if (!extended && stack !== EMPTY_STACK) mark(stack);
+          if (extended || stack === EMPTY_STACK || stack === marked) continue;
+          mark(stack);
+          marked = stack;
         }
         page = this.#pages[at + OLDER] as number;
       }

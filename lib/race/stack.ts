@@ -17,6 +17,9 @@ export const EMPTY_STACK = 0;
 /** Nodes of the first table; small, because most users of the library watch small programs. */
 const FIRST_LIMIT = 1024;
 
+/** The table doubles too when more marks than this were made for each node that they freed: the owner's past is long. */
+const MARKS_PER_FREED = 8;
+
 // A node: its parent and the low word of its pc; the child that was entered last, and the child of its parent that was
 // entered after it last time.
 const NODE_SHIFT = 2;
@@ -141,10 +144,12 @@ export class Stacks {
     this.#table[slot] = node;
   }
 
-  /** Frees what neither the owner nor `stack` refers to; doubles the table if that is less than half of it. */
+  /** Frees what neither the owner nor `stack` refers to; doubles the table if that is too little. */
   #reclaim(stack: number): void {
     const live = new Uint8Array(this.#limit);
+    let marks = 0;
     const mark = (from: number) => {
+      marks++;
       for (let node = from; node !== EMPTY_STACK && live[node] === 0; node = this.parent(node))
         live[node] = 1;
     };
@@ -152,7 +157,8 @@ export class Stacks {
     this.#roots(mark);
     const count = live.reduce((sum, bit) => sum + bit, 0);
 
-    if (count * 2 > this.#limit) {
+    const freed = this.#limit - count;
+    if (freed < count || freed * MARKS_PER_FREED < marks) {
       this.#limit *= 2;
       const nodes = new Int32Array(this.#limit << NODE_SHIFT);
       nodes.set(this.#nodes);
