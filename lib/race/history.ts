@@ -161,7 +161,8 @@ export class History {
       if (this.#high === UNKNOWN_HIGH) this.#high = pcHigh;
       this.#write(entry, merged, (pcHigh << HIGH_SHIFT) | (stack >>> STACK_BITS));
       tail |= EXTENDED;
-      state[at] = position++;
+      state[at] = position;
+      position++;
       entry = this.#step(state, slot, position);
     }
     this.#write(entry, pcLow, tail);

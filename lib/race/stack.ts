@@ -3,8 +3,9 @@
  *
  *     root ── main+0x84 ── main.func1+0x91 ── main.update+0x30
  *
- * So a goroutine's current stack is one number, entering a function is a look-up in a hash table and leaving it is
- * following the parent.
+ * So a goroutine's current stack is one number, and leaving a function is following the parent. Entering one is a
+ * look-up in a hash table; but mostly what is called after the last call is what was called after it the last time,
+ * so that is tried first.
  *
  * A program may have more distinct stacks than memory (a recursion that branches has 2^depth), so nodes that
  * nobody refers to any more are reclaimed: at `limit` nodes the owner is asked, through `roots`, to mark what it
@@ -61,7 +62,7 @@ export class Stacks {
   }
 
   get bytes(): number {
-    return this.#nodes.byteLength + this.#table.byteLength;
+    return this.#nodes.byteLength + this.#highs.byteLength + this.#table.byteLength;
   }
 
   /** The stack with a call at pc on top of `stack`. */
