@@ -238,6 +238,7 @@ export class Goroutines {
     this.#creations = reserve(this.#creations, goroutine + 1);
   }
 
+  /** Says why a goroutine has no slot. Not private, whose check would be a fourth of `slotOf`, which is to be inlined. */
   refuse(goroutine: number): never {
     const known = Number.isInteger(goroutine) && (this.#creations[goroutine] ?? 0) !== 0;
     throw new LazyShadowError(

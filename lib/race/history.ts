@@ -36,9 +36,9 @@ const STACK_BITS = 32 - STACK_SHIFT;
 const HIGH_SHIFT = 16;
 const STACK_HIGH = 0xffff;
 
-/** Entries of a slot's first pages: each four times the one before, so that at most three quarters wait to be used. */
+/** Entries of a slot's first page. The next have four times as many each, so that at most three quarters wait to be used. */
 const FIRST_PAGE = 64;
-/** Entries of the others: 32 KiB, of which even the longest history that can be asked for has no more than 1024. */
+/** And no more than these: 32 KiB, of which the longest history that can be asked for has about a thousand to go through. */
 const LARGEST_PAGE = 4096;
 /** Pages begin at multiples of this many words, and only there may one be full. */
 const PIECE_MASK = FIRST_PAGE * ENTRY_WORDS - 1;

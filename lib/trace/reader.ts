@@ -1,7 +1,8 @@
 /**
  * Reads a recording as a stream: header, then events in batches, then the symbol text.
  *
- * Every event is checked (lib/trace/validate.ts) before anyone sees it, so whoever replays a recording may trust it.
+ * Every event is checked (lib/trace/validate.ts) before anyone outside sees it, so whoever reads a recording may trust it.
+ * Replay alone takes them unchecked, and checks each when it comes to it.
  * A recording of any size is read in the memory of two batches, one chunk of the source and the symbol text.
  *
  *     const reader = await TraceReader.open('program.trc.gz');

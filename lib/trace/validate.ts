@@ -58,7 +58,7 @@ for (const op of [Op.Initialize, Op.GoStart, Op.GoEnd]) COMMON_RULE[op] = 0;
 
 /** Checks the events of one recording, in order. */
 export class EventValidator {
-  /** A word for each goroutine number, as above. Another array after an event that `admit` was asked about. */
+  /** A word for each goroutine number, as above. A larger array, perhaps, after `admit`. */
   goroutines = new Int32Array(1024);
   #started = 0;
   #initialized = false;

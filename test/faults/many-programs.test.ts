@@ -45,7 +45,7 @@ describe('programs that each have 1.6 GiB', unless(linux, 'needs ulimit -d'), ()
     const [eager, unreserved, lazy, touch] = tableOf(...form).rows;
     for (const row of [eager, unreserved, lazy]) expect(row).toMatchObject(REFUSED);
     expect(touch).toMatchObject({ ran: 2, refusal: null });
-    expect(touch?.commitBytes).toBeLessThan(1664 * MiB);
+    expect(touch?.commitBytes).toBeLessThan(1536 * MiB);
   });
 });
 

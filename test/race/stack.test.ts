@@ -57,4 +57,18 @@ describe('stacks', () => {
     for (let round = 0; round < 100; round++) for (let pc = 0; pc < 10_000; pc++) stacks.push(held, pc, 0);
     expect(bytes()).toBe(before);
   });
+
+  it('ask an owner with a long past for its marks less often, and take memory for that in proportion to it', () => {
+    const MARKS = 100_000;
+    let asked = 0;
+    const stacks = new Stacks((mark) => {
+      asked++;
+      for (let i = 0; i < MARKS; i++) mark(1);
+    });
+    for (let pc = 1; pc <= 200_000; pc++) stacks.push(EMPTY_STACK, pc, 0);
+    // With a table of 1024 nodes it would be 200 times.
+    expect(asked).toBeLessThan(20);
+    // 28 bytes for each node and its places in the table, and twice an eighth of a node for each mark.
+    expect(stacks.bytes).toBeLessThan((MARKS / 4) * 28);
+  });
 });
