@@ -131,14 +131,13 @@ export class Accesses {
         const head = (BYTES << (at & 7)) & BYTES;
         const tail = BYTES >>> (7 - ((at + count - 1) & 7));
         if (first === last) {
-          this.#touch(first, word | (head & tail), slot, pcLow, pcHigh, NONE);
+          this.#touch(first, word | (head & tail), slot, pcLow, pcHigh);
         } else {
-          this.#touch(first, word | head, slot, pcLow, pcHigh, NONE);
-          let position = NONE;
-          for (let granule = first + 1; granule < last; granule++) {
-            position = this.#touch(granule, word | BYTES, slot, pcLow, pcHigh, position);
-          }
-          this.#touch(last, word | tail, slot, pcLow, pcHigh, NONE);
+          const from = head === BYTES ? first : first + 1;
+          const end = tail === BYTES ? last + 1 : last;
+          if (from > first) this.#touch(first, word | head, slot, pcLow, pcHigh);
+          this.#whole(from, end, word | BYTES, slot, pcLow, pcHigh);
+          if (end === last) this.#touch(last, word | tail, slot, pcLow, pcHigh);
         }
       }
       rest -= count;
@@ -170,18 +169,29 @@ export class Accesses {
     }
   }
 
-  /** An access to a granule of the current window, as Recording.access takes it. */
-  #touch(
-    granule: number,
-    word: number,
-    slot: number,
-    pcLow: number,
-    pcHigh: number,
-    position: number,
-  ): number {
+  /** An access to a granule of the current window. */
+  #touch(granule: number, word: number, slot: number, pcLow: number, pcHigh: number): void {
+    if (!this.#isTouched(granule)) return;
+    this.#recording.access(this.#window, granule, word, slot, pcLow, pcHigh, NONE);
+  }
+
+  /** An access to all bytes of the granules from `from` up to `end`, page by page. */
+  #whole(from: number, end: number, word: number, slot: number, pcLow: number, pcHigh: number): void {
+    const pageGranules = this.#pageShift - this.#granuleShift;
+    let position = NONE;
+    for (let granule = from; granule < end;) {
+      const stop = Math.min(end, ((granule >> pageGranules) + 1) << pageGranules);
+      if (this.#isTouched(granule)) {
+        position = this.#recording.whole(this.#window, granule, stop, word, slot, pcLow, pcHigh, position);
+      }
+      granule = stop;
+    }
+  }
+
+  /** Whether the page of a granule's cells is touched, or can be. */
+  #isTouched(granule: number): boolean {
     const first = granule << this.#granuleShift;
-    if (this.#pages[first >> this.#pageShift] !== PAGE_TOUCHED && !this.#commit(first)) return position;
-    return this.#recording.access(this.#window, granule, word, slot, pcLow, pcHigh, position);
+    return this.#pages[first >> this.#pageShift] === PAGE_TOUCHED || this.#commit(first);
   }
 
   /** The goroutine's current stack. */

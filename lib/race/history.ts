@@ -153,6 +153,28 @@ export class History {
     stack: number,
     merged: number,
   ): number {
+    const own = slot << STATE_SHIFT;
+    const position = (state[own + POSITION] as number) + 1;
+    const entry = (state[own + ENTRY] as number) + ENTRY_WORDS;
+    if ((entry & PIECE_MASK) === 0 || ((pcHigh ^ this.#high) | merged | (stack >>> STACK_BITS)) !== 0) {
+      return this.#recordRarely(state, slot, word, pcLow, pcHigh, stack, merged);
+    }
+    this.#write(entry, pcLow | 0, (stack << STACK_SHIFT) | (word & BYTES));
+    state[own + ENTRY] = entry;
+    state[own + POSITION] = position;
+    return position;
+  }
+
+  /** `record` where a page may end, or for an access that takes an extended entry. */
+  #recordRarely(
+    state: Int32Array,
+    slot: number,
+    word: number,
+    pcLow: number,
+    pcHigh: number,
+    stack: number,
+    merged: number,
+  ): number {
     const at = (slot << STATE_SHIFT) + POSITION;
     let position = (state[at] as number) + 1;
     let entry = this.#step(state, slot, position);

@@ -101,50 +101,118 @@ export class Recording {
     const floor = this.#goroutines.state[(slot << STATE_SHIFT) + FLOOR] as number;
     const first = granule << this.#granuleShift;
     const end = first + this.#wordsPerGranule;
-    // A cell of this slot that covers the access differs from it in neither the slot nor any bit that the access has.
-    const telling = word | SLOT;
-    let used = 0;
+    let same = NONE;
+    let covered = NONE;
+    let free = NONE;
+    let met = NONE;
     for (let at = first; at < end; at += CELL_WORDS) {
       const old = cells[at + 1] as number;
-      if ((((cells[at] as number) ^ word) & telling) === 0 && old > floor) return position;
-      used |= old;
+      if (old === 0) {
+        free = at;
+        continue;
+      }
+      const oldWord = cells[at] as number;
+      if ((oldWord ^ word) >>> SLOT_SHIFT === 0) {
+        if (old > floor) {
+          if ((word & ~oldWord) === 0) return position;
+          if (((oldWord ^ word) & KIND) === 0) {
+            same = at;
+            continue;
+          }
+        } else if ((oldWord & ~word) === 0 && covered === NONE) {
+          covered = at;
+          continue;
+        }
+        // A stronger one of this slot stays, and there is nothing more to it.
+        if ((oldWord & KIND & ~word) !== 0) continue;
+      }
+      if ((oldWord & word & BYTES) !== 0 && met === NONE) met = at;
     }
-    if (granule < window.firstGranule || granule >= window.endGranule || window.holes) {
-      if (!this.#windows.isMapped(window.base + granule * GRANULE_BYTES)) return position;
+    if (!this.#isMapped(window, granule)) return position;
+    if (cells[end - 1] === SPILLED) {
+      return this.#accessSpilled(window, granule, word, slot, floor, pcLow, pcHigh, position);
     }
-    const home = homeCell(first, slot, this.#wordsPerGranule);
-    if (used === 0) {
-      const own = position === NONE ? this.#next(slot, word, 0, pcLow, pcHigh) : position;
-      cells[home] = word;
-      cells[home + 1] = own;
+    if (met !== NONE) {
+      this.#free = free;
+      this.#meet(cells, met, end, NONE, word, slot, floor, window, granule, pcLow, pcHigh);
+      free = this.#free;
+    }
+    if (same !== NONE) {
+      if (covered !== NONE) empty(cells, covered);
+      return this.#merge(cells, same, word, slot, pcLow, pcHigh, position);
+    }
+    const own = (position === NONE ? this.#next(slot, word, 0, pcLow, pcHigh) : position) | 0;
+    const place = covered === NONE ? free : covered;
+    if (place === NONE) {
+      this.#addSpilled(window, granule, this.#spill.open(window, granule), word, own);
       return own;
     }
-    const spilled = cells[end - 1] === SPILLED;
-    this.#same = NONE;
-    this.#free = NONE;
-    const inlineEnd = spilled ? end - CELL_WORDS : end;
-    this.#meet(cells, first, inlineEnd, NONE, word, slot, floor, window, granule, pcLow, pcHigh);
-    if (spilled) {
-      const list = cells[end - CELL_WORDS] as number;
-      return this.#recordSpilled(window, granule, list, word, slot, floor, pcLow, pcHigh, position);
-    }
-    if (this.#same !== NONE) return this.#merge(cells, this.#same, word, slot, pcLow, pcHigh, position);
-    const own = position === NONE ? this.#next(slot, word, 0, pcLow, pcHigh) : position;
-    if (this.#free !== NONE) {
-      const at = cells[home + 1] === 0 ? home : this.#free;
-      cells[at] = word;
-      cells[at + 1] = own;
+    // What the slot did last is looked for first.
+    const home = homeCell(first, slot, this.#wordsPerGranule);
+    const moved = cells[home] as number;
+    if (place !== home && (cells[home + 1] === 0 || (moved ^ word) >>> SLOT_SHIFT === 0)) {
+      cells[place] = moved;
+      cells[place + 1] = cells[home + 1] as number;
+      cells[home] = word | 0;
+      cells[home + 1] = own;
     } else {
-      this.#addSpilled(window, granule, this.#spill.open(window, granule), word, own);
+      cells[place] = word | 0;
+      cells[place + 1] = own;
     }
     return own;
   }
 
+  /**
+   * An access to all bytes of each granule from `from` up to `end`, whose pages are touched: as `access` for one after
+   * another, with one position. Mostly a granule holds nothing but what this slot did before, and is written over.
+   */
+  whole(
+    window: Window,
+    from: number,
+    end: number,
+    word: number,
+    slot: number,
+    pcLow: number,
+    pcHigh: number,
+    position: number,
+  ): number {
+    const cells = window.segment.shadow;
+    const wordsPerGranule = this.#wordsPerGranule;
+    const floor = this.#goroutines.state[(slot << STATE_SHIFT) + FLOOR] as number;
+    const mapped = from >= window.firstGranule && end <= window.endGranule && !window.holes;
+    let own = position;
+    for (let granule = from; granule < end; granule++) {
+      const home = homeCell(granule << this.#granuleShift, slot, wordsPerGranule);
+      const old = cells[home + 1] as number;
+      const oldWord = cells[home] as number;
+      const mine = (oldWord ^ word) >>> SLOT_SHIFT === 0;
+      if (mine && old > floor && (word & ~oldWord) === 0) continue;
+      if (mapped && own !== NONE && (old === 0 || (mine && old <= floor && (oldWord & ~word) === 0))) {
+        let others = 0;
+        for (let other = CELL_WORDS; other < wordsPerGranule; other += CELL_WORDS) {
+          others |= cells[(home ^ other) + 1] as number;
+        }
+        if (others === 0) {
+          cells[home] = word | 0;
+          cells[home + 1] = own;
+          continue;
+        }
+      }
+      own = this.access(window, granule, word, slot, pcLow, pcHigh, own) | 0;
+    }
+    return own;
+  }
+
+  /** Whether MapShadow named a byte of the granule. */
+  #isMapped(window: Window, granule: number): boolean {
+    if (granule >= window.firstGranule && granule < window.endGranule && !window.holes) return true;
+    return this.#windows.isMapped(window.base + granule * GRANULE_BYTES);
+  }
+
   /** The rest of `access` when the granule has spilled. */
-  #recordSpilled(
+  #accessSpilled(
     window: Window,
     granule: number,
-    list: number,
     word: number,
     slot: number,
     floor: number,
@@ -154,7 +222,13 @@ export class Recording {
   ): number {
     const spill = this.#spill;
     const cells = window.segment.shadow;
+    const first = granule << this.#granuleShift;
+    const last = first + this.#wordsPerGranule - CELL_WORDS;
+    const list = cells[last] as number;
     const pool = spill.words;
+    this.#same = NONE;
+    this.#free = NONE;
+    this.#meet(cells, first, last, NONE, word, slot, floor, window, granule, pcLow, pcHigh);
     const same = this.#same;
     const free = this.#free;
     this.#same = NONE;
@@ -259,8 +333,7 @@ export class Recording {
         cells[at] = rest;
         continue;
       }
-      cells[at] = 0;
-      cells[at + 1] = 0;
+      empty(cells, at);
       if (list === NONE) this.#free = at;
       else this.#spill.removed(list, at, old);
     }
@@ -277,7 +350,8 @@ export class Recording {
     position: number,
   ): number {
     // An access with a position already has all bytes of the granule: nothing is left for the older one to tell.
-    const own = position === NONE ? this.#next(slot, word, cells[at + 1] as number, pcLow, pcHigh) : position;
+    const own =
+      position === NONE ? this.#next(slot, word, cells[at + 1] as number, pcLow, pcHigh) | 0 : position;
     cells[at] = (cells[at] as number) | word;
     cells[at + 1] = own;
     return own;
@@ -310,4 +384,9 @@ export class Recording {
       oldPosition,
     });
   }
+}
+
+function empty(cells: Int32Array, at: number): void {
+  cells[at] = 0;
+  cells[at + 1] = 0;
 }
