@@ -40,8 +40,11 @@ export const SLOT_LIMIT = 2 ** (32 - SLOT_SHIFT);
 /** Word 1 of a granule's last cell when the granule has more cells than fit: word 0 is their place (spill.ts). */
 export const SPILLED = -1;
 
-/** The highest position: a goroutine may record two thousand million accesses. */
-export const POSITION_LIMIT = 2 ** 31 - 1;
+/**
+ * The highest position: a goroutine may record two thousand million accesses. No higher, so that two positions beside
+ * each other are a finite number too (clock.ts).
+ */
+export const POSITION_LIMIT = 0x7fef_ffff;
 
 /**
  * Where among a granule's words, which begin at `first`, a slot puts its cell if it can: there it is looked for first.

@@ -25,6 +25,8 @@ export const EMPTY_CLOCK = 0;
 
 export class Clocks {
   #nodes: Int32Array = new Int32Array(64 * NODE_WORDS);
+  /** The same memory two words at a time, to compare and to copy them: POSITION_LIMIT keeps any two a finite number. */
+  #pairs: Float64Array = new Float64Array(this.#nodes.buffer);
   #counts: Int32Array = new Int32Array(64);
   /** Nodes ever used; those that were given back are linked through their first word from #free on. */
   #used = 1;
@@ -34,6 +36,8 @@ export class Clocks {
   #shift = 0;
   /** Words of a root that are in use. */
   #width = 0;
+  /** Pairs of a leaf that are in use: the others are zeros in every leaf. */
+  #leafPairs = NODE_WORDS / 2;
 
   /** Slots that a clock can have components for before `deepen`. */
   get capacity(): number {
@@ -43,6 +47,8 @@ export class Clocks {
   /** Tells that slots below `count` are in use; never more than the capacity. */
   cover(count: number): void {
     this.#width = ((count - 1) >>> this.#shift) + 1;
+    // Where leaves are roots, no node has ever had more words in use than now: so none need be copied, or cleared.
+    this.#leafPairs = this.#shift === 0 ? (count + 1) >> 1 : NODE_WORDS / 2;
   }
 
   /** Nodes that some clock holds. */
@@ -90,6 +96,7 @@ export class Clocks {
    */
   deepen(): void {
     this.#shift += NODE_SHIFT;
+    this.#leafPairs = NODE_WORDS / 2;
   }
 
   /** What a root of before `deepen` is called since. */
@@ -120,27 +127,50 @@ export class Clocks {
 
   /** One of two leaves mostly includes the other, and then nothing is written. */
   #joinLeaves(a: number, b: number): number {
+    const mine = a * (NODE_WORDS / 2);
+    const theirs = b * (NODE_WORDS / 2);
+    const pair = this.#differing(mine, theirs, 0);
+    if (pair === this.#leafPairs) return a;
     const nodes = this.#nodes;
-    const mine = a << NODE_SHIFT;
-    const theirs = b << NODE_SHIFT;
-    let i = 0;
-    while (i < NODE_WORDS && nodes[mine + i] === nodes[theirs + i]) i++;
-    if (i === NODE_WORDS) return a;
-    if ((nodes[mine + i] as number) > (nodes[theirs + i] as number)) {
-      if (includes(nodes, mine, theirs, i + 1)) return a;
-    } else if (includes(nodes, theirs, mine, i + 1)) {
+    let at = 2 * pair;
+    if (nodes[2 * mine + at] === nodes[2 * theirs + at]) at++;
+    if ((nodes[2 * mine + at] as number) > (nodes[2 * theirs + at] as number)) {
+      if (this.#includes(mine, theirs, pair)) return a;
+    } else if (this.#includes(theirs, mine, pair)) {
       this.#drop(a, 0);
       return this.retain(b);
     }
     return this.#mergeLeaves(this.#own(a, 0), theirs);
   }
 
-  /** Raises the words of a leaf that only the caller holds to those at `theirs`. */
+  /** The first pair of the leaves at pairs `a` and `b`, from `from` on, that is not the same. */
+  #differing(a: number, b: number, from: number): number {
+    const pairs = this.#pairs;
+    const end = this.#leafPairs;
+    let pair = from;
+    while (pair < end && pairs[a + pair] === pairs[b + pair]) pair++;
+    return pair;
+  }
+
+  /** Whether the leaf at pair `more` has, from pair `from` on, nothing less than the one at `less`. */
+  #includes(more: number, less: number, from: number): boolean {
+    const nodes = this.#nodes;
+    const end = this.#leafPairs;
+    for (let pair = from; pair < end; pair = this.#differing(more, less, pair + 1)) {
+      const at = 2 * (more + pair);
+      const other = 2 * (less + pair);
+      if ((nodes[at] as number) < (nodes[other] as number)) return false;
+      if ((nodes[at + 1] as number) < (nodes[other + 1] as number)) return false;
+    }
+    return true;
+  }
+
+  /** Raises the words of a leaf that only the caller holds to those at pair `theirs`. */
   #mergeLeaves(own: number, theirs: number): number {
     const nodes = this.#nodes;
     const mine = own << NODE_SHIFT;
-    for (let i = 0; i < NODE_WORDS; i++) {
-      const word = nodes[theirs + i] as number;
+    for (let i = 0, width = 2 * this.#leafPairs; i < width; i++) {
+      const word = nodes[2 * theirs + i] as number;
       if (word > (nodes[mine + i] as number)) nodes[mine + i] = word;
     }
     return own;
@@ -187,14 +217,13 @@ export class Clocks {
       this.#nodes.fill(0, copy << NODE_SHIFT, (copy + 1) << NODE_SHIFT);
       return copy;
     }
-    const nodes = this.#nodes;
-    const from = node << NODE_SHIFT;
-    const to = copy << NODE_SHIFT;
-    for (let i = 0; i < NODE_WORDS; i++) {
-      nodes[to + i] = nodes[from + i] as number;
-    }
+    const pairs = this.#pairs;
+    const from = node * (NODE_WORDS / 2);
+    const to = copy * (NODE_WORDS / 2);
+    for (let i = 0, width = this.#leafPairs; i < width; i++) pairs[to + i] = pairs[from + i] as number;
     if (shift > 0) {
-      for (let i = 0, width = this.#widthAt(shift); i < width; i++) this.retain(nodes[from + i] as number);
+      for (let i = 0, width = this.#widthAt(shift); i < width; i++)
+        this.retain(this.#nodes[2 * from + i] as number);
     }
     this.#counts[node] = (this.#counts[node] as number) - 1;
     return copy;
@@ -233,16 +262,9 @@ export class Clocks {
     const nodes = new Int32Array(this.#nodes.length * 2);
     nodes.set(this.#nodes);
     this.#nodes = nodes;
+    this.#pairs = new Float64Array(nodes.buffer);
     const counts = new Int32Array(this.#counts.length * 2);
     counts.set(this.#counts);
     this.#counts = counts;
   }
-}
-
-/** Whether the leaf at `more` has, from word `from` on, nothing less than the one at `less`. */
-function includes(nodes: Int32Array, more: number, less: number, from: number): boolean {
-  for (let i = from; i < NODE_WORDS; i++) {
-    if ((nodes[more + i] as number) < (nodes[less + i] as number)) return false;
-  }
-  return true;
 }
