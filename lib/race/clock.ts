@@ -96,7 +96,6 @@ export class Clocks {
    */
   deepen(): void {
     this.#shift += NODE_SHIFT;
-    this.#leafPairs = NODE_WORDS / 2;
   }
 
   /** What a root of before `deepen` is called since. */

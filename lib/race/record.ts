@@ -84,8 +84,8 @@ export class Recording {
   /**
    * An access to a granule whose page is touched. Nothing happens if a cell of its epoch covers it.
    * @param word what its cell would be
-   * @param position NONE, or the access's position, which it has of another granule already: of a range the granules
-   * between the first and the last, all of whose bytes it touches, are one access with one place in history
+   * @param position NONE, or the access's position, which it has of another granule already: the granules of a
+   * range all of whose bytes it touches are one access with one place in history
    * @returns its position
    */
   access(
@@ -147,7 +147,7 @@ export class Recording {
       this.#addSpilled(window, granule, this.#spill.open(window, granule), word, own);
       return own;
     }
-    // What the slot did last is looked for first.
+    // What the slot did last is looked for first (Accesses.one): an older cell of its own makes way.
     const home = homeCell(first, slot, this.#wordsPerGranule);
     const moved = cells[home] as number;
     if (place !== home && (cells[home + 1] === 0 || (moved ^ word) >>> SLOT_SHIFT === 0)) {

@@ -28,10 +28,10 @@ export function replayEvents(
 ): void {
   const { accesses } = detector;
   let { goroutines } = validator;
-  let i = 0;
+  const end = count * EVENT_WORDS;
+  let at = 0;
   try {
-    for (; i < count; i++) {
-      const at = i * EVENT_WORDS;
+    for (; at < end; at += EVENT_WORDS) {
       const head = words[at] as number;
       const goroutine = words[at + 1] as number;
       const low = words[at + 2] as number;
@@ -53,10 +53,8 @@ export function replayEvents(
       }
       switch (op) {
         case Op.Read:
-          accesses.one(goroutine, READ, low, high, pcLow, pcHigh);
-          break;
         case Op.Write:
-          accesses.one(goroutine, PLAIN_WRITE, low, high, pcLow, pcHigh);
+          accesses.one(goroutine, op === Op.Read ? READ : PLAIN_WRITE, low, high, pcLow, pcHigh);
           break;
         case Op.FuncEnter:
           detector.funcEnter(goroutine, pcLow, pcHigh);
@@ -69,7 +67,7 @@ export function replayEvents(
       }
     }
   } finally {
-    progress.done = i;
+    progress.done = at / EVENT_WORDS;
   }
 }
 

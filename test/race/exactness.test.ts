@@ -4,6 +4,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { type AtomicKind, Race } from '../../lib/race/package-race.js';
+import { GRANULE_BYTES } from '../../lib/shadow/segment.js';
 import { Shadow } from '../../lib/shadow/shadow.js';
 import { PlainChecker, type Step } from '../support/plain-checker.js';
 import { MAIN, type ProgramShape, programOf } from '../support/random-program.js';
@@ -83,6 +84,29 @@ describe.each(['node-x4', 'node-x2'])('racy bytes in layout %s', (layout) => {
       }),
       { numRuns: RUNS, interruptAfterTimeLimit: TIME_LIMIT_MS },
     );
+  });
+});
+
+describe('a range', () => {
+  // Slots 0 and 4 put their cells at the same place of a granule: whose it is, and of which epoch, must not be mistaken.
+  const [OLDER, YOUNGER] = [MAIN, 5];
+  const ARENA = 0xc0_1000_0000;
+  const SIZE = 5 * GRANULE_BYTES;
+  const started: Step[] = [2, 3, 4, YOUNGER].map((child) => ({ op: 'start', goroutine: MAIN, child }));
+
+  it.each([
+    [OLDER, YOUNGER],
+    [YOUNGER, OLDER],
+  ])('of goroutine %i is met by one of goroutine %i, however far on either is', (first, second) => {
+    for (const far of [first, second]) {
+      const steps: Step[] = [{ op: 'map', address: ARENA, size: 4096 }, ...started];
+      for (let i = 0; i < 20; i++) steps.push({ op: 'release', goroutine: far, address: ARENA + 2048 });
+      steps.push({ op: 'write', goroutine: first, address: ARENA, size: SIZE });
+      steps.push({ op: 'write', goroutine: second, address: ARENA, size: SIZE });
+      const found = racyAddresses(steps, 'node-x4');
+      expect(found).toEqual(plainRacyAddresses(steps));
+      expect(found).toHaveLength(SIZE);
+    }
   });
 });
 

@@ -49,8 +49,10 @@ export function programOf(choices: readonly Choice[], shape: ProgramShape): Step
       continue;
     }
     const address = ARENA + (where % (shape.granules * 8));
-    const size = 1 + (Math.floor(where / 64) % 12);
-    const wide = Math.floor(where / 64) % 2 === 0 ? 4 : 8;
+    const extent = Math.floor(where / 64);
+    // Some ranges have several whole granules, which lie on both sides of a segment's edge.
+    const size = 1 + (extent % (extent % 3 === 0 ? 40 : 12));
+    const wide = extent % 2 === 0 ? 4 : 8;
     const aligned = address - (address % wide);
     const choice = Math.floor(what / 100) % 40;
     if (choice < 8) steps.push({ op: 'read', goroutine, address, size });
