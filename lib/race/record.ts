@@ -185,7 +185,8 @@ export class Recording {
       const home = homeCell(granule << this.#granuleShift, slot, wordsPerGranule);
       const old = cells[home + 1] as number;
       const oldWord = cells[home] as number;
-      const mine = (oldWord ^ word) >>> SLOT_SHIFT === 0;
+      // Of a granule that has spilled, the last cell's word is no slot's.
+      const mine = old !== SPILLED && (oldWord ^ word) >>> SLOT_SHIFT === 0;
       if (mine && old > floor && (word & ~oldWord) === 0) continue;
       if (mapped && own !== NONE && (old === 0 || (mine && old <= floor && (oldWord & ~word) === 0))) {
         let others = 0;

@@ -108,6 +108,25 @@ describe('a range', () => {
       expect(found).toHaveLength(SIZE);
     }
   });
+
+  it('does not take a list of cells for a cell of its own', () => {
+    // Five readers make a granule spill, and Malloc leaves nothing in it but the list, in the place where slot 3 looks. The
+    // lists of some granules begin at words that read as that slot.
+    const steps: Step[] = [{ op: 'map', address: ARENA, size: 4096 }, ...started];
+    steps.push({ op: 'start', goroutine: MAIN, child: 6 });
+    for (let granule = ARENA + 8; granule < ARENA + 4096; granule += 16) {
+      for (const goroutine of [MAIN, 2, 3, 5])
+        steps.push({ op: 'read', goroutine, address: granule, size: 1 });
+      steps.push({ op: 'read', goroutine: 6, address: granule + 4, size: 1 });
+      steps.push({ op: 'malloc', address: granule, size: 4 });
+    }
+    for (let granule = ARENA + 8; granule < ARENA + 4096; granule += 16) {
+      steps.push({ op: 'write', goroutine: 4, address: granule - 8, size: 16 });
+    }
+    const found = racyAddresses(steps, 'node-x4');
+    expect(found).toEqual(plainRacyAddresses(steps));
+    expect(found).toHaveLength(4096 / 16);
+  });
 });
 
 describe('random programs', () => {
