@@ -279,7 +279,10 @@ export class History {
   /** The place of a position's entry, which is `next` unless the slot's newest page ends there. */
   #turn(slot: number, position: number, next: number): number {
     if (position > POSITION_LIMIT - FIRST_PAGE) {
-      throw new LazyShadowError('ERR_OUT_OF_RANGE', 'one goroutine has recorded more than 2^31 accesses.');
+      throw new LazyShadowError(
+        'ERR_OUT_OF_RANGE',
+        'one goroutine has recorded more than two thousand million accesses.',
+      );
     }
     const newest = this.#newest[slot] as number;
     const at = newest << PAGE_SHIFT;
