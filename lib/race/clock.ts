@@ -19,6 +19,7 @@
 const NODE_SHIFT = 5;
 const NODE_WORDS = 1 << NODE_SHIFT;
 const NODE_MASK = NODE_WORDS - 1;
+const NODE_PAIRS = NODE_WORDS / 2;
 
 /** The clock that knows nothing. */
 export const EMPTY_CLOCK = 0;
@@ -37,7 +38,7 @@ export class Clocks {
   /** Words of a root that are in use. */
   #width = 0;
   /** Pairs of a leaf that are in use: the others are zeros in every leaf. */
-  #leafPairs = NODE_WORDS / 2;
+  #leafPairs = NODE_PAIRS;
 
   /** Slots that a clock can have components for before `deepen`. */
   get capacity(): number {
@@ -48,7 +49,7 @@ export class Clocks {
   cover(count: number): void {
     this.#width = ((count - 1) >>> this.#shift) + 1;
     // Where leaves are roots, no node has ever had more words in use than now: so none need be copied, or cleared.
-    this.#leafPairs = this.#shift === 0 ? (count + 1) >> 1 : NODE_WORDS / 2;
+    this.#leafPairs = this.#shift === 0 ? (count + 1) >> 1 : NODE_PAIRS;
   }
 
   /** Nodes that some clock holds. */
@@ -126,8 +127,8 @@ export class Clocks {
 
   /** One of two leaves mostly includes the other, and then nothing is written. */
   #joinLeaves(a: number, b: number): number {
-    const mine = a * (NODE_WORDS / 2);
-    const theirs = b * (NODE_WORDS / 2);
+    const mine = a * NODE_PAIRS;
+    const theirs = b * NODE_PAIRS;
     const pair = this.#differing(mine, theirs, 0);
     if (pair === this.#leafPairs) return a;
     const nodes = this.#nodes;
@@ -217,8 +218,8 @@ export class Clocks {
       return copy;
     }
     const pairs = this.#pairs;
-    const from = node * (NODE_WORDS / 2);
-    const to = copy * (NODE_WORDS / 2);
+    const from = node * NODE_PAIRS;
+    const to = copy * NODE_PAIRS;
     for (let i = 0, width = this.#leafPairs; i < width; i++) pairs[to + i] = pairs[from + i] as number;
     if (shift > 0) {
       for (let i = 0, width = this.#widthAt(shift); i < width; i++)

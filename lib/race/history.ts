@@ -133,11 +133,7 @@ export class History {
 
   /** The next position of a slot, for what is no access. */
   pass(state: Int32Array, slot: number): number {
-    const at = (slot << STATE_SHIFT) + POSITION;
-    const position = (state[at] as number) + 1;
-    this.#write(this.#step(state, slot, position), 0, 0);
-    state[at] = position;
-    return position;
+    return this.#add(state, slot, 0, 0);
   }
 
   /**
@@ -153,43 +149,13 @@ export class History {
     stack: number,
     merged: number,
   ): number {
-    const own = slot << STATE_SHIFT;
-    const position = (state[own + POSITION] as number) + 1;
-    const entry = (state[own + ENTRY] as number) + ENTRY_WORDS;
-    if ((entry & PIECE_MASK) === 0 || ((pcHigh ^ this.#high) | merged | (stack >>> STACK_BITS)) !== 0) {
-      return this.#recordRarely(state, slot, word, pcLow, pcHigh, stack, merged);
-    }
-    this.#write(entry, pcLow | 0, (stack << STACK_SHIFT) | (word & BYTES));
-    state[own + ENTRY] = entry;
-    state[own + POSITION] = position;
-    return position;
-  }
-
-  /** `record` where a page may end, or for an access that takes an extended entry. */
-  #recordRarely(
-    state: Int32Array,
-    slot: number,
-    word: number,
-    pcLow: number,
-    pcHigh: number,
-    stack: number,
-    merged: number,
-  ): number {
-    const at = (slot << STATE_SHIFT) + POSITION;
-    let position = (state[at] as number) + 1;
-    let entry = this.#step(state, slot, position);
     let tail = (stack << STACK_SHIFT) | (word & BYTES);
     if (((pcHigh ^ this.#high) | merged | (stack >>> STACK_BITS)) !== 0) {
       if (this.#high === UNKNOWN_HIGH) this.#high = pcHigh;
-      this.#write(entry, merged, (pcHigh << HIGH_SHIFT) | (stack >>> STACK_BITS));
+      this.#add(state, slot, merged, (pcHigh << HIGH_SHIFT) | (stack >>> STACK_BITS));
       tail |= EXTENDED;
-      state[at] = position;
-      position++;
-      entry = this.#step(state, slot, position);
     }
-    this.#write(entry, pcLow, tail);
-    state[at] = position;
-    return position;
+    return this.#add(state, slot, pcLow | 0, tail);
   }
 
   /**
@@ -243,6 +209,15 @@ export class History {
         page = this.#pages[at + OLDER] as number;
       }
     }
+  }
+
+  /** The next entry of a slot; returns its position. */
+  #add(state: Int32Array, slot: number, word0: number, word1: number): number {
+    const at = (slot << STATE_SHIFT) + POSITION;
+    const position = (state[at] as number) + 1;
+    this.#write(this.#step(state, slot, position), word0, word1);
+    state[at] = position;
+    return position;
   }
 
   /** Where the entry of the next position of a slot is. */

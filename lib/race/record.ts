@@ -14,6 +14,9 @@
  *     orders both or neither.
  *
  * Nothing else is ever dropped, so the racy bytes are exactly those of all pairs of accesses.
+ *
+ * `| 0` changes no value here. It tells V8 that what comes of a call or as a parameter is an integer, which it would put
+ * into a typed array by way of a double.
  */
 import { GRANULE_BYTES, type ShadowMemory } from '../shadow/segment.js';
 import { BYTES, CELL_WORDS, homeCell, KIND, SLOT, SLOT_SHIFT, SPILLED, WRITE } from './cell.js';
