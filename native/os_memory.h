@@ -82,6 +82,11 @@ Status commit(Range range, Backing backing = Backing::Mappings);
 /// failure changes nothing, if it was one map() that placed all of the range.
 Status decommit(Range range, Backing backing = Backing::Mappings);
 
+/// Makes the pages of committed memory resident, as writing to them would: for who is about to write to them,
+/// since a fault for each page costs more (where the page tables of a virtual machine are its host's, ten
+/// times as much). What the system does not do at once it does when they are written, so there is no failure.
+void prefault(Range range);
+
 /// Makes committed memory read as zeros, returning its pages where that is possible; the charge stays.
 Status zero(Range range, Backing backing = Backing::Mappings);
 

@@ -92,6 +92,9 @@ Advice advice() {
   return Advice{false, false, false};
 }
 
+// Nothing here does that but writing.
+void prefault(Range) {}
+
 Status zero(Range range, Backing) {
   if (const Status refused = FaultInjection::fault(Verb::Zero); !refused.ok()) return refused;
   // MADV_FREE leaves the contents until memory is short; a fresh mapping in their place reads as zeros at

@@ -117,6 +117,11 @@ bool offers(Backing backing, size_t size) {
   return known && (!longest || size + geometry().granularity <= *longest);
 }
 
+void prefault(Range range) {
+  // Older kernels refuse (5.14 was the first), and so does one that has no page left.
+  (void)madvise(reinterpret_cast<void*>(range.start), range.size, MADV_POPULATE_WRITE);
+}
+
 Status zero(Range range, Backing backing) {
   if (const Status refused = FaultInjection::fault(Verb::Zero); !refused.ok()) return refused;
   void* start = reinterpret_cast<void*>(range.start);

@@ -242,6 +242,9 @@ Status decommit(Range range, Backing) {
   return changeByReservation(range, decommitWithin);
 }
 
+// PrefetchVirtualMemory reads what is on disk; pages that were never written are made when they are.
+void prefault(Range) {}
+
 Status zero(Range range, Backing) {
   if (const Status refused = FaultInjection::fault(Verb::Zero); !refused.ok()) return refused;
   // Pages could only be returned by decommit and commit, which may lose them for good if the charge is taken

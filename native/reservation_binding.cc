@@ -64,10 +64,14 @@ class ReservationHandle : public Napi::ObjectWrap<ReservationHandle> {
 
   Napi::Value commit(const Napi::CallbackInfo& info) {
     const Range range = rangeArgument(info, 0);
+    const bool isWrittenSoon = info[2].ToBoolean();
     Reservation& reservation = live(info);
     return guarded(info.Env(), [&] {
       requireInside(range);
-      return number(info.Env(), reservation.commit(range.outward(page())));
+      const Range pages = range.outward(page());
+      const size_t bytes = reservation.commit(pages);
+      if (isWrittenSoon) os::prefault(pages);
+      return number(info.Env(), bytes);
     });
   }
 

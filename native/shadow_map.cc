@@ -353,8 +353,11 @@ void ShadowMap::touch(uint64_t segment, size_t plane, size_t first, size_t count
       at = end - 1;
     }
   }
+  const auto isMapped = [&](size_t at) { return at < first + count && states[at] == raw(PageState::Mapped); };
   for (size_t at = first; at < first + count; ++at) {
-    if (states[at] == raw(PageState::Mapped)) states[at] = raw(PageState::Touched);
+    const size_t begin = at;
+    for (; isMapped(at); ++at) states[at] = raw(PageState::Touched);
+    if (at > begin) os::prefault(Range{window.start + begin * page_, (at - begin) * page_});
   }
 }
 

@@ -52,7 +52,8 @@ export interface ShadowBlock {
 export interface NativeReservation {
   readonly address: number;
   readonly sizeBytes: number;
-  commit(address: number, sizeBytes: number): number;
+  /** `isWrittenSoon`: all of it, so that its pages had better be made at once. */
+  commit(address: number, sizeBytes: number, isWrittenSoon?: boolean): number;
   decommit(address: number, sizeBytes: number): number;
   purge(address: number, sizeBytes: number): void;
   bytes(address: number, sizeBytes: number): ArrayBuffer;

@@ -35,6 +35,9 @@ function roundUp(value: number, unit: number): number {
  */
 export let reservePrivately: (sizeBytes: number, options?: ReserveOptions) => Reservation;
 
+/** As Reservation.commit, for memory that is written as soon as it is committed: its pages are made at once. */
+export let commitWritten: (reservation: Reservation, address: number, sizeBytes: number) => void;
+
 /**
  * One stretch of reserved addresses. Its memory is shared by every thread that has attached to it, and goes back to
  * the system when the last of them has released it (or dropped it, and its views, for the collector to find).
@@ -42,6 +45,11 @@ export let reservePrivately: (sizeBytes: number, options?: ReserveOptions) => Re
 export class Reservation {
   static {
     reservePrivately = (sizeBytes, options = {}) => Reservation.#reserve(sizeBytes, options, true);
+    commitWritten = (reservation, address, sizeBytes) => {
+      reservation.#call('commit', address, sizeBytes, (handle, start, size) =>
+        handle.commit(start, size, true),
+      );
+    };
   }
 
   /** First address. */

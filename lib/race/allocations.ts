@@ -9,6 +9,9 @@ import { EMPTY_STACK } from './stack.js';
 /** Allocations that are remembered: 1.5 MiB, and more than most programs have objects alive at a race. */
 const ENTRIES = 64 * 1024;
 
+/** Those that there is room for at first. */
+const FEW = 64;
+
 export interface Allocation {
   readonly address: number;
   readonly sizeBytes: number;
@@ -18,11 +21,20 @@ export interface Allocation {
 }
 
 export class Allocations {
-  #addresses: Float64Array = new Float64Array(64);
-  #sizes: Float64Array = new Float64Array(64);
-  #goroutines: Int32Array = new Int32Array(64);
-  #stacks: Int32Array = new Int32Array(64);
+  #addresses: Float64Array = new Float64Array(FEW);
+  #sizes: Float64Array = new Float64Array(FEW);
+  #goroutines: Int32Array = new Int32Array(FEW);
+  #stacks: Int32Array = new Int32Array(FEW);
   #count = 0;
+
+  /** Nothing was allocated. */
+  reset(): void {
+    this.#addresses = new Float64Array(FEW);
+    this.#sizes = new Float64Array(FEW);
+    this.#goroutines = new Int32Array(FEW);
+    this.#stacks = new Int32Array(FEW);
+    this.#count = 0;
+  }
 
   add(address: number, sizeBytes: number, goroutine: number, stack: number): void {
     if (this.#count === this.#sizes.length && this.#count < ENTRIES) this.#grow();

@@ -1,7 +1,7 @@
 /**
  * What Malloc does to cells: accesses from before it are forgotten, to the byte.
  */
-import { GRANULE_BYTES, PAGE_TOUCHED, SEGMENT_SHIFT, type ShadowMemory } from '../shadow/segment.js';
+import { GRANULE_BYTES, PAGE_TOUCHED, SEGMENT_SHIFT, type ShadowGeometry } from '../shadow/segment.js';
 import { BYTES, byteMask, CELL_WORDS, SPILLED } from './cell.js';
 import type { Spill } from './spill.js';
 import type { Windows } from './window.js';
@@ -12,7 +12,6 @@ const BULK_CLEAR_BYTES = 64 * 1024;
 const SEGMENT_MASK = 2 ** SEGMENT_SHIFT - 1;
 
 export class Clearing {
-  readonly #shadow: ShadowMemory;
   readonly #windows: Windows;
   readonly #spill: Spill;
   readonly #granuleShift: number;
@@ -20,13 +19,12 @@ export class Clearing {
   /** log2 of the shadow words of a page. */
   readonly #pageShift: number;
 
-  constructor(shadow: ShadowMemory, windows: Windows, spill: Spill) {
-    this.#shadow = shadow;
+  constructor(windows: Windows, spill: Spill, { wordsPerGranule, pageShift }: ShadowGeometry) {
     this.#windows = windows;
     this.#spill = spill;
-    this.#wordsPerGranule = shadow.wordsPerGranule;
-    this.#granuleShift = Math.log2(shadow.wordsPerGranule);
-    this.#pageShift = shadow.pageShift - 2;
+    this.#wordsPerGranule = wordsPerGranule;
+    this.#granuleShift = Math.log2(wordsPerGranule);
+    this.#pageShift = pageShift - 2;
   }
 
   /** Empties the cells of [address, address + sizeBytes). */
@@ -44,7 +42,7 @@ export class Clearing {
     }
     if (end > endWhole) this.#clearPart(endWhole, byteMask(0, end - endWhole));
     if (endWhole - firstWhole >= BULK_CLEAR_BYTES) {
-      this.#shadow.clearShadow(firstWhole, endWhole - firstWhole);
+      this.#windows.shadow.clearShadow(firstWhole, endWhole - firstWhole);
     } else if (endWhole > firstWhole) {
       this.#clearWhole(firstWhole, endWhole);
     }

@@ -5,22 +5,24 @@
  * order in order.ts, Malloc's clearing in clearing.ts.
  */
 import { LazyShadowError } from '../native/errors.js';
-import type { ShadowMemory } from '../shadow/segment.js';
-import { Accesses, ATOMIC_READ, ATOMIC_WRITE } from './access.js';
+import type { ShadowGeometry, ShadowMemory } from '../shadow/segment.js';
+import { type Accesses, ATOMIC_READ, ATOMIC_WRITE, createAccesses } from './access.js';
 import { Allocations } from './allocations.js';
 import { Clearing } from './clearing.js';
-import { Clocks } from './clock.js';
+import { type Clocks, createClocks } from './clock.js';
 import { type GoroutineInfo, Goroutines, POSITION, STACK, STATE_SHIFT } from './goroutine.js';
-import { History } from './history.js';
+import { createHistory, type History } from './history.js';
 import { Leaks } from './leak.js';
 import { Order } from './order.js';
-import { type OnSighting, Recording } from './record.js';
+import { createRecording, type OnSighting } from './record.js';
 import { Spill } from './spill.js';
-import { EMPTY_STACK, type MarkRoots, Stacks } from './stack.js';
+import { createStacks, EMPTY_STACK, type MarkRoots, type Stacks } from './stack.js';
 import { SyncObjects } from './sync.js';
 import { checkRange, Windows } from './window.js';
 
-export interface DetectorOptions {
+/** What a detector looks at, and who hears of it. */
+export interface Program {
+  /** Fresh shadow, of the detector's geometry. */
   readonly shadow: ShadowMemory;
   /** Entries of each goroutine's history: a power of two. */
   readonly historyEntries: number;
@@ -30,46 +32,81 @@ export interface DetectorOptions {
 }
 
 export class Detector {
-  readonly goroutines: Goroutines;
+  readonly wordsPerGranule: number;
+  readonly pageShift: number;
+  readonly clocks: Clocks = createClocks();
+  readonly goroutines = new Goroutines(this.clocks);
   readonly history: History;
   readonly stacks: Stacks;
-  readonly windows: Windows;
-  readonly clocks = new Clocks();
+  readonly windows = new Windows();
   readonly spill: Spill;
   readonly objects: SyncObjects;
   readonly allocations = new Allocations();
   /** Reads and writes: for callers to use directly, because it is most of what happens. */
   readonly accesses: Accesses;
+  readonly #leaks = new Leaks();
   readonly #order: Order;
   readonly #clearing: Clearing;
+  #program: Program | undefined;
 
-  constructor({ shadow, historyEntries, onSighting, markStacks = () => {} }: DetectorOptions) {
-    const leaks = new Leaks();
-    this.goroutines = new Goroutines(this.clocks);
-    this.history = new History(historyEntries);
-    this.stacks = new Stacks((mark) => {
-      this.goroutines.markStacks(mark);
-      this.history.markStacks(this.goroutines.state, mark);
-      this.allocations.markStacks(mark);
-      markStacks(mark);
+  /**
+   * A detector that looks at nothing yet: {@link begin} gives it a program.
+   * @param geometry that of every shadow that it will have
+   * @throws LazyShadowError ERR_OUT_OF_MEMORY
+   */
+  constructor({ wordsPerGranule, pageShift }: ShadowGeometry) {
+    const geometry = { wordsPerGranule, pageShift };
+    this.wordsPerGranule = wordsPerGranule;
+    this.pageShift = pageShift;
+    const { goroutines, windows, allocations } = this;
+    const { state } = goroutines;
+    this.history = createHistory(state);
+    this.stacks = createStacks((mark) => {
+      goroutines.markStacks(mark);
+      this.history.markStacks(mark);
+      allocations.markStacks(mark);
+      this.#program?.markStacks?.(mark);
     });
-    this.windows = new Windows(shadow);
-    this.spill = new Spill(this.windows, shadow.wordsPerGranule, shadow.pageShift);
-    this.objects = new SyncObjects(shadow, this.windows, this.clocks);
-    this.#order = new Order(this.clocks, this.goroutines, this.objects, this.history, leaks);
-    const { windows, goroutines, clocks, history, spill, stacks } = this;
-    const recording = new Recording({
-      shadow,
+    this.spill = new Spill(windows, wordsPerGranule, pageShift);
+    this.objects = new SyncObjects(windows, this.clocks, pageShift);
+    this.#order = new Order(this.clocks, goroutines, this.objects, this.history, this.#leaks);
+    const recording = createRecording({
+      wordsPerGranule,
       windows,
-      goroutines,
-      clocks,
-      history,
-      leaks,
-      spill,
-      onSighting,
+      state,
+      clocks: this.clocks,
+      history: this.history,
+      leaks: this.#leaks,
+      spill: this.spill,
+      onSighting: (sighting) => this.#program?.onSighting(sighting),
     });
-    this.accesses = new Accesses(shadow, windows, goroutines, stacks, recording);
-    this.#clearing = new Clearing(shadow, this.windows, this.spill);
+    this.accesses = createAccesses(geometry, windows, state, this.stacks, recording);
+    this.#clearing = new Clearing(windows, this.spill, geometry);
+  }
+
+  /** A program begins, of which nothing has happened. */
+  begin(program: Program): void {
+    this.#reset(program.shadow, program.historyEntries);
+    this.#program = program;
+  }
+
+  /** The program is over, and the detector free for another one. What it knew is no more. */
+  end(): void {
+    this.#reset(undefined, 0);
+    this.#program = undefined;
+  }
+
+  #reset(shadow: ShadowMemory | undefined, historyEntries: number): void {
+    this.windows.reset(shadow);
+    this.goroutines.reset();
+    this.clocks.reset();
+    this.history.reset(historyEntries);
+    this.stacks.reset();
+    this.spill.reset();
+    this.objects.reset();
+    this.allocations.reset();
+    this.#leaks.reset();
+    this.accesses.leaveWindow();
   }
 
   // ---- goroutines -------------------------------------------------------------------------------------------
@@ -231,7 +268,7 @@ export class Detector {
   malloc(address: number, sizeBytes: number, goroutine = 0): void {
     checkRange('Malloc', address, sizeBytes);
     if (sizeBytes === 0) return;
-    const slot = this.goroutines.slots[goroutine] ?? -1;
+    const slot = this.goroutines.find(goroutine);
     if (slot >= 0) this.allocations.add(address, sizeBytes, goroutine, this.#stack(slot));
     else this.allocations.add(address, sizeBytes, 0, EMPTY_STACK);
     this.#clearing.clear(address, sizeBytes);

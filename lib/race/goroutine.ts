@@ -15,6 +15,7 @@
  * goroutine and an object for each would miss the cache.
  */
 import { LazyShadowError } from '../native/errors.js';
+import { Table } from '../native/table.js';
 import { POSITION_LIMIT, SLOT_LIMIT } from './cell.js';
 import { type Clocks, EMPTY_CLOCK } from './clock.js';
 import { EMPTY_STACK } from './stack.js';
@@ -41,6 +42,9 @@ export const ENTRY = 7;
 /** Goroutine numbers are below this: tables are indexed by them. */
 export const GOROUTINE_LIMIT = 2 ** 24;
 
+/** What tables of goroutines have room for at first. */
+const FEW = 64;
+
 /** Finished goroutines looked at for a slot at each start: enough to find one while most are joined. */
 const REUSE_ATTEMPTS = 4;
 
@@ -53,24 +57,31 @@ export interface GoroutineInfo {
 }
 
 export class Goroutines {
+  readonly #states = new Table('goroutines at once', SLOT_LIMIT << STATE_SHIFT);
+  readonly #slots = new Table('goroutines', GOROUTINE_LIMIT);
   /** 2^STATE_SHIFT words for each slot. */
-  state: Int32Array = new Int32Array(64 << STATE_SHIFT);
-  /** For each goroutine number: its slot, or -1 when it is not running. */
-  slots: Int32Array = new Int32Array(64).fill(-1);
+  readonly state: Int32Array = this.#states.words;
+  /**
+   * For each goroutine number below `known`: its slot plus 1, or 0 when it is not running. What lies beyond must not be
+   * touched.
+   */
+  readonly slots: Int32Array = this.#slots.words;
+  /** Goroutine numbers that have a word in `slots`. */
+  known = this.#slots.length;
+  readonly #clocks: Clocks;
   /** Slots ever used. */
   slotCount = 0;
   /** Goroutines ever started. */
   startedCount = 0;
   /** The goroutine of Initialize, 0 before it. */
   main = 0;
-  readonly #clocks: Clocks;
   /** For each goroutine that was started: the stack of its go statement plus 1; 0 for those that were not. */
-  #creations: Int32Array = new Int32Array(64);
+  #creations: Int32Array = new Int32Array(FEW);
   /** Each turn of a goroutine on a slot, oldest first: its first position, the goroutine, the turn before. */
-  #turns: Int32Array = new Int32Array(64 * 3);
+  #turns: Int32Array = new Int32Array(FEW * 3);
   #turnCount = 1;
   /** For each slot: its latest turn. */
-  #lastTurn: Int32Array = new Int32Array(64);
+  #lastTurn: Int32Array = new Int32Array(FEW);
   /** Slots of finished goroutines that no goroutine has taken over. */
   readonly #finished: number[] = [];
   /** The one of #finished that was looked at last. */
@@ -82,8 +93,8 @@ export class Goroutines {
 
   get bytes(): number {
     return (
-      this.state.byteLength +
-      this.slots.byteLength +
+      this.#states.bytes +
+      this.#slots.bytes +
       this.#creations.byteLength +
       this.#turns.byteLength +
       this.#lastTurn.byteLength
@@ -95,19 +106,47 @@ export class Goroutines {
     return this.#finished.length;
   }
 
+  /** No goroutine was ever started. */
+  reset(): void {
+    this.#states.reset();
+    this.#slots.reset();
+    this.known = this.#slots.length;
+    this.slotCount = 0;
+    this.startedCount = 0;
+    this.main = 0;
+    this.#creations = new Int32Array(FEW);
+    this.#turns = new Int32Array(FEW * 3);
+    this.#turnCount = 1;
+    this.#lastTurn = new Int32Array(FEW);
+    this.#finished.length = 0;
+    this.#cursor = 0;
+  }
+
   /** The slot of a running goroutine. */
   slotOf(goroutine: number): number {
-    const slot = this.slots[goroutine] as number;
-    return slot >= 0 ? slot : this.refuse(goroutine);
+    const slot = this.find(goroutine);
+    return slot >= 0 ? slot : this.#refuse(goroutine);
+  }
+
+  /** The slot of a goroutine, -1 if it does not run. */
+  find(goroutine: number): number {
+    return goroutine >= 0 && goroutine < this.known ? (this.slots[goroutine] as number) - 1 : -1;
   }
 
   /** Whether a running goroutine has the slot. */
   isTaken(slot: number): boolean {
-    return this.slots[this.#turns[(this.#lastTurn[slot] as number) * 3 + 1] as number] === slot;
+    return this.find(this.#turns[(this.#lastTurn[slot] as number) * 3 + 1] as number) === slot;
   }
 
   isRunning(goroutine: number): boolean {
-    return (this.slots[goroutine] ?? -1) >= 0;
+    return this.find(goroutine) >= 0;
+  }
+
+  /** The numbers of all that run. */
+  *running(): IterableIterator<number> {
+    for (let goroutine = 1; goroutine < this.known; goroutine++) {
+      if (this.isRunning(goroutine)) yield goroutine;
+    }
   }
 
   /** @throws LazyShadowError ERR_INVALID_USE if no goroutine of that number can start now. */
@@ -124,13 +163,24 @@ export class Goroutines {
   }
 
   /**
-   * Starts a goroutine that `checkStart` let pass. `clock` is what happened before it, and is taken over.
+   * Makes room for a goroutine that `checkStart` let pass, in a slot of its own if need be: to start it cannot fail then.
+   * @throws LazyShadowError ERR_OUT_OF_MEMORY
+   */
+  makeRoom(goroutine: number): void {
+    this.#slots.reserve(goroutine + 1);
+    this.known = this.#slots.length;
+    this.#states.reserve((this.slotCount + 1) << STATE_SHIFT);
+    this.#creations = reserve(this.#creations, goroutine + 1);
+    this.#lastTurn = reserve(this.#lastTurn, this.slotCount + 1);
+  }
+
+  /**
+   * Starts a goroutine that there is room for. `clock` is what happened before it, and is taken over.
    * Returns its slot.
    */
   start(goroutine: number, clock: number, createdAt: number): number {
-    this.#reserveGoroutine(goroutine);
     const slot = this.#takeSlot(clock);
-    this.slots[goroutine] = slot;
+    this.slots[goroutine] = slot + 1;
     this.#creations[goroutine] = createdAt + 1;
     this.startedCount++;
     this.#begin(slot, goroutine, clock, EMPTY_STACK);
@@ -149,7 +199,7 @@ export class Goroutines {
     this.#clocks.release(this.state[at + CLOCK] as number);
     this.state[at + CLOCK] = EMPTY_CLOCK;
     this.state[at + STACK] = EMPTY_STACK;
-    this.slots[goroutine] = -1;
+    this.slots[goroutine] = 0;
     this.#finished.push(slot);
   }
 
@@ -226,20 +276,11 @@ export class Goroutines {
       );
     }
     this.slotCount++;
-    this.state = reserve(this.state, this.slotCount << STATE_SHIFT);
-    this.#lastTurn = reserve(this.#lastTurn, this.slotCount);
     return slot;
   }
 
-  #reserveGoroutine(goroutine: number): void {
-    const before = this.slots.length;
-    this.slots = reserve(this.slots, goroutine + 1);
-    if (this.slots.length > before) this.slots.fill(-1, before);
-    this.#creations = reserve(this.#creations, goroutine + 1);
-  }
-
-  /** Says why a goroutine has no slot. Not private, whose check would be a fourth of `slotOf`, which is to be inlined. */
-  refuse(goroutine: number): never {
+  /** Says why a goroutine has no slot. */
+  #refuse(goroutine: number): never {
     const known = Number.isInteger(goroutine) && (this.#creations[goroutine] ?? 0) !== 0;
     throw new LazyShadowError(
       'ERR_INVALID_USE',

@@ -21,6 +21,11 @@ interface LeakedEpoch {
 export class Leaks {
   readonly #epochs = new Map<number, LeakedEpoch[]>();
 
+  /** Nothing was leaked. */
+  reset(): void {
+    this.#epochs.clear();
+  }
+
   /** The current epoch of `slot` is handed out at position `from`. */
   open(slot: number, from: number): void {
     const epochs = this.#epochs.get(slot) ?? [];

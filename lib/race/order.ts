@@ -44,6 +44,7 @@ export class Order {
     const goroutines = this.#goroutines;
     goroutines.checkStart(goroutine);
     const parentSlot = parent === 0 ? -1 : goroutines.slotOf(parent);
+    goroutines.makeRoom(goroutine);
     this.makeRoom();
     let clock = EMPTY_CLOCK;
     if (parentSlot >= 0) {
@@ -53,7 +54,7 @@ export class Order {
     }
     const slot = goroutines.start(goroutine, clock, createdAt);
     this.#clocks.cover(goroutines.slotCount);
-    this.#history.begin(goroutines.state, slot);
+    this.#history.begin(slot);
   }
 
   /** Ends a goroutine, and so its epoch. */
@@ -67,7 +68,7 @@ export class Order {
 
   /** Makes sure that clocks have a component for one more slot. */
   makeRoom(): void {
-    if (this.#goroutines.slotCount < this.#clocks.capacity) return;
+    if (this.#goroutines.slotCount < this.#clocks.capacity()) return;
     this.#clocks.deepen();
     const { state, slotCount } = this.#goroutines;
     for (let slot = 0; slot < slotCount; slot++) {
@@ -145,7 +146,7 @@ export class Order {
       const at = other << STATE_SHIFT;
       if (state[at + LEAKED] === 0 && this.#goroutines.isTaken(other)) {
         // A position that nobody knows yet: what was released before it does not include the rest of the epoch.
-        const position = this.#history.pass(state, other);
+        const position = this.#history.pass(other);
         state[at + LEAKED] = 1;
         state[at + FLOOR] = POSITION_LIMIT;
         this.#leaks.open(other, position);
@@ -228,7 +229,7 @@ export class Order {
     const at = slot << STATE_SHIFT;
     const before = state[at + POSITION] as number;
     if (before > (state[at + FLOOR] as number) || state[at + LEAKED] !== 0) state[at + ACCESSED] = before;
-    const position = this.#history.pass(state, slot);
+    const position = this.#history.pass(slot);
     state[at + FLOOR] = position;
     if (state[at + LEAKED] !== 0) {
       state[at + LEAKED] = 0;

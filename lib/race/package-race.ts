@@ -53,7 +53,8 @@ export class Race {
     const windows = claimWindows('new Race', shadow);
     this.#shadow = shadow;
     this.#log = new RaceLog({ gorace, ranges: shadow.layout.application, onReport });
-    this.#detector = new Detector({
+    this.#detector = new Detector(windows);
+    this.#detector.begin({
       shadow: windows,
       historyEntries: historyEntries(gorace.historySize),
       onSighting: (sighting) => this.#log.add(this.#detector, sighting),
@@ -310,11 +311,13 @@ export class Race {
     const low = address | 0;
     const high = Math.floor(address / HIGH);
     const pcHigh = Math.floor(pc / HIGH);
+    const { accesses, goroutines } = this.#detector;
+    const slot = goroutines.slotOf(goroutine);
     if (callerPc === 0) {
-      this.#detector.accesses.one(goroutine, kind, low, high, pc | 0, pcHigh);
+      accesses.one(slot, kind, low, high, pc | 0, pcHigh);
     } else {
       checkedPc(callerPc);
-      this.#detector.accesses.oneCalled(goroutine, kind, low, high, pc | 0, pcHigh, callerPc);
+      accesses.called(slot, kind, low, high, 1, pc | 0, pcHigh, callerPc);
     }
   }
 
@@ -324,8 +327,9 @@ export class Race {
     checkedSize(address, sizeBytes);
     checkedPc(pc);
     const high = Math.floor(address / HIGH);
-    this.#detector.accesses.range(
-      goroutine,
+    const { accesses, goroutines } = this.#detector;
+    accesses.range(
+      goroutines.slotOf(goroutine),
       kind,
       address | 0,
       high,

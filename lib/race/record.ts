@@ -18,10 +18,10 @@
  * `| 0` changes no value here. It tells V8 that what comes of a call or as a parameter is an integer, which it would put
  * into a typed array by way of a double.
  */
-import { GRANULE_BYTES, type ShadowMemory } from '../shadow/segment.js';
+import { GRANULE_BYTES } from '../shadow/segment.js';
 import { BYTES, CELL_WORDS, homeCell, KIND, SLOT, SLOT_SHIFT, SPILLED, WRITE } from './cell.js';
 import type { Clocks } from './clock.js';
-import { CLOCK, FLOOR, type Goroutines, LEAKED, STACK, STATE_SHIFT } from './goroutine.js';
+import { CLOCK, FLOOR, LEAKED, STACK, STATE_SHIFT } from './goroutine.js';
 import type { History } from './history.js';
 import type { Leaks } from './leak.js';
 import type { Spill } from './spill.js';
@@ -45,9 +45,10 @@ export type OnSighting = (sighting: RaceSighting) => void;
 
 /** The parts of the detector that recording an access takes. */
 export interface RecordingParts {
-  readonly shadow: ShadowMemory;
+  readonly wordsPerGranule: number;
   readonly windows: Windows;
-  readonly goroutines: Goroutines;
+  /** The slots' state (goroutine.ts). */
+  readonly state: Int32Array;
   readonly clocks: Clocks;
   readonly history: History;
   readonly leaks: Leaks;
@@ -58,32 +59,7 @@ export interface RecordingParts {
 /** No cell, no list, or no position yet. */
 export const NONE = -1;
 
-export class Recording {
-  readonly #windows: Windows;
-  readonly #goroutines: Goroutines;
-  readonly #clocks: Clocks;
-  readonly #history: History;
-  readonly #leaks: Leaks;
-  readonly #spill: Spill;
-  readonly #onSighting: OnSighting;
-  readonly #granuleShift: number;
-  readonly #wordsPerGranule: number;
-  /** What #meet found: the cell of the same slot, epoch and kind, into which the access belongs; and an empty one. */
-  #same = NONE;
-  #free = NONE;
-
-  constructor(parts: RecordingParts) {
-    this.#windows = parts.windows;
-    this.#goroutines = parts.goroutines;
-    this.#clocks = parts.clocks;
-    this.#history = parts.history;
-    this.#leaks = parts.leaks;
-    this.#spill = parts.spill;
-    this.#onSighting = parts.onSighting;
-    this.#wordsPerGranule = parts.shadow.wordsPerGranule;
-    this.#granuleShift = Math.log2(parts.shadow.wordsPerGranule);
-  }
-
+export interface Recording {
   /**
    * An access to a granule whose page is touched. Nothing happens if a cell of its epoch covers it.
    * @param word what its cell would be
@@ -95,15 +71,46 @@ export class Recording {
     window: Window,
     granule: number,
     word: number,
-    slot: number,
+    pcLow: number,
+    pcHigh: number,
+    position: number,
+  ): number;
+  /**
+   * An access to all bytes of each granule from `from` up to `end`, whose pages are touched: as `access` for one after
+   * another, with one position. Mostly a granule holds nothing but what this slot did before, and is written over.
+   */
+  whole(
+    window: Window,
+    from: number,
+    end: number,
+    word: number,
+    pcLow: number,
+    pcHigh: number,
+    position: number,
+  ): number;
+}
+
+export function createRecording(parts: RecordingParts): Recording {
+  const { windows, state, clocks, history, leaks, spill, onSighting, wordsPerGranule } = parts;
+  const { record } = history;
+  const granuleShift = Math.log2(wordsPerGranule);
+  /** What `meet` found: the cell of the same slot, epoch and kind, into which the access belongs; and an empty one. */
+  let metSame = NONE;
+  let metFree = NONE;
+
+  function access(
+    window: Window,
+    granule: number,
+    word: number,
     pcLow: number,
     pcHigh: number,
     position: number,
   ): number {
     const cells = window.segment.shadow;
-    const floor = this.#goroutines.state[(slot << STATE_SHIFT) + FLOOR] as number;
-    const first = granule << this.#granuleShift;
-    const end = first + this.#wordsPerGranule;
+    const slot = word >>> SLOT_SHIFT;
+    const floor = state[(slot << STATE_SHIFT) + FLOOR] as number;
+    const first = granule << granuleShift;
+    const end = first + wordsPerGranule;
     let same = NONE;
     let covered = NONE;
     let free = NONE;
@@ -131,27 +138,27 @@ export class Recording {
       }
       if ((oldWord & word & BYTES) !== 0 && met === NONE) met = at;
     }
-    if (!this.#isMapped(window, granule)) return position;
+    if (!isMapped(window, granule)) return position;
     if (cells[end - 1] === SPILLED) {
-      return this.#accessSpilled(window, granule, word, slot, floor, pcLow, pcHigh, position);
+      return accessSpilled(window, granule, word, floor, pcLow, pcHigh, position);
     }
     if (met !== NONE) {
-      this.#free = free;
-      this.#meet(cells, met, end, NONE, word, slot, floor, window, granule, pcLow, pcHigh);
-      free = this.#free;
+      metFree = free;
+      meet(cells, met, end, NONE, word, floor, window, granule, pcLow, pcHigh);
+      free = metFree;
     }
     if (same !== NONE) {
       if (covered !== NONE) empty(cells, covered);
-      return this.#merge(cells, same, word, slot, pcLow, pcHigh, position);
+      return merge(cells, same, word, pcLow, pcHigh, position);
     }
-    const own = (position === NONE ? this.#next(slot, word, 0, pcLow, pcHigh) : position) | 0;
+    const own = (position === NONE ? next(word, 0, pcLow, pcHigh) : position) | 0;
     const place = covered === NONE ? free : covered;
     if (place === NONE) {
-      this.#addSpilled(window, granule, this.#spill.open(window, granule), word, own);
+      addSpilled(window, granule, spill.open(window, granule), word, own);
       return own;
     }
     // What the slot did last is looked for first (Accesses.one): an older cell of its own makes way.
-    const home = homeCell(first, slot, this.#wordsPerGranule);
+    const home = homeCell(first, slot, wordsPerGranule);
     const moved = cells[home] as number;
     if (place !== home && (cells[home + 1] === 0 || (moved ^ word) >>> SLOT_SHIFT === 0)) {
       cells[place] = moved;
@@ -165,27 +172,22 @@ export class Recording {
     return own;
   }
 
-  /**
-   * An access to all bytes of each granule from `from` up to `end`, whose pages are touched: as `access` for one after
-   * another, with one position. Mostly a granule holds nothing but what this slot did before, and is written over.
-   */
-  whole(
+  function whole(
     window: Window,
     from: number,
     end: number,
     word: number,
-    slot: number,
     pcLow: number,
     pcHigh: number,
     position: number,
   ): number {
     const cells = window.segment.shadow;
-    const wordsPerGranule = this.#wordsPerGranule;
-    const floor = this.#goroutines.state[(slot << STATE_SHIFT) + FLOOR] as number;
+    const slot = word >>> SLOT_SHIFT;
+    const floor = state[(slot << STATE_SHIFT) + FLOOR] as number;
     const mapped = from >= window.firstGranule && end <= window.endGranule && !window.holes;
     let own = position;
     for (let granule = from; granule < end; granule++) {
-      const home = homeCell(granule << this.#granuleShift, slot, wordsPerGranule);
+      const home = homeCell(granule << granuleShift, slot, wordsPerGranule);
       const old = cells[home + 1] as number;
       const oldWord = cells[home] as number;
       // Of a granule that has spilled, the last cell's word is no slot's.
@@ -202,61 +204,59 @@ export class Recording {
           continue;
         }
       }
-      own = this.access(window, granule, word, slot, pcLow, pcHigh, own) | 0;
+      own = access(window, granule, word, pcLow, pcHigh, own) | 0;
     }
     return own;
   }
 
   /** Whether MapShadow named a byte of the granule. */
-  #isMapped(window: Window, granule: number): boolean {
+  function isMapped(window: Window, granule: number): boolean {
     if (granule >= window.firstGranule && granule < window.endGranule && !window.holes) return true;
-    return this.#windows.isMapped(window.base + granule * GRANULE_BYTES);
+    return windows.isMapped(window.base + granule * GRANULE_BYTES);
   }
 
   /** The rest of `access` when the granule has spilled. */
-  #accessSpilled(
+  function accessSpilled(
     window: Window,
     granule: number,
     word: number,
-    slot: number,
     floor: number,
     pcLow: number,
     pcHigh: number,
     position: number,
   ): number {
-    const spill = this.#spill;
     const cells = window.segment.shadow;
-    const first = granule << this.#granuleShift;
-    const last = first + this.#wordsPerGranule - CELL_WORDS;
+    const first = granule << granuleShift;
+    const last = first + wordsPerGranule - CELL_WORDS;
     const list = cells[last] as number;
     const pool = spill.words;
-    this.#same = NONE;
-    this.#free = NONE;
-    this.#meet(cells, first, last, NONE, word, slot, floor, window, granule, pcLow, pcHigh);
-    const same = this.#same;
-    const free = this.#free;
-    this.#same = NONE;
+    metSame = NONE;
+    metFree = NONE;
+    meet(cells, first, last, NONE, word, floor, window, granule, pcLow, pcHigh);
+    const same = metSame;
+    const free = metFree;
+    metSame = NONE;
     if ((word & WRITE) === 0 && !spill.hasWrites(list)) {
       // A read conflicts with no read: its own cells are all that can matter.
-      for (let at = spill.probe(list, slot); !spill.endsProbe(at); at = spill.next(list, at)) {
+      for (let at = spill.probe(list, word >>> SLOT_SHIFT); !spill.endsProbe(at); at = spill.next(list, at)) {
         if (pool[at + 1] === 0 || ((pool[at] as number) ^ word) >>> SLOT_SHIFT !== 0) continue;
         if (((pool[at] as number) & word & ~SLOT) === (word & ~SLOT) && (pool[at + 1] as number) > floor)
           return position;
-        this.#meet(pool, at, at + CELL_WORDS, list, word, slot, floor, window, granule, pcLow, pcHigh);
+        meet(pool, at, at + CELL_WORDS, list, word, floor, window, granule, pcLow, pcHigh);
       }
     } else {
       const end = spill.end(list);
-      this.#meet(pool, spill.first(list), end, list, word, slot, floor, window, granule, pcLow, pcHigh);
+      meet(pool, spill.first(list), end, list, word, floor, window, granule, pcLow, pcHigh);
     }
     let own = position;
     if (same !== NONE) {
-      own = this.#merge(cells, same, word, slot, pcLow, pcHigh, position);
-    } else if (this.#same !== NONE) {
-      own = this.#merge(pool, this.#same, word, slot, pcLow, pcHigh, position);
+      own = merge(cells, same, word, pcLow, pcHigh, position);
+    } else if (metSame !== NONE) {
+      own = merge(pool, metSame, word, pcLow, pcHigh, position);
     } else {
-      if (own === NONE) own = this.#next(slot, word, 0, pcLow, pcHigh);
+      if (own === NONE) own = next(word, 0, pcLow, pcHigh);
       if (free === NONE) {
-        this.#addSpilled(window, granule, list, word, own);
+        addSpilled(window, granule, list, word, own);
         return own;
       }
       cells[free] = word;
@@ -267,46 +267,44 @@ export class Recording {
   }
 
   /** Adds a cell to a granule whose inline cells are in use. Writes stay inline while they can: reads scan lists with writes. */
-  #addSpilled(window: Window, granule: number, list: number, word: number, position: number): void {
+  function addSpilled(window: Window, granule: number, list: number, word: number, position: number): void {
     const cells = window.segment.shadow;
-    const first = granule << this.#granuleShift;
-    const inlineEnd = first + this.#wordsPerGranule - CELL_WORDS;
+    const first = granule << granuleShift;
+    const inlineEnd = first + wordsPerGranule - CELL_WORDS;
     if ((word & WRITE) !== 0) {
       for (let at = first; at < inlineEnd; at += CELL_WORDS) {
         const old = cells[at] as number;
         if ((old & WRITE) !== 0) continue;
-        this.#spill.add(window, granule, list, old, cells[at + 1] as number);
+        spill.add(window, granule, list, old, cells[at + 1] as number);
         cells[at] = word;
         cells[at + 1] = position;
         return;
       }
     }
-    this.#spill.add(window, granule, list, word, position);
+    spill.add(window, granule, list, word, position);
   }
 
   /**
-   * The older accesses in the cells from `from` to `end` meet the access `word`. Leaves in #same and #free what these
+   * The older accesses in the cells from `from` to `end` meet the access `word`. Leaves in metSame and metFree what these
    * cells have to offer. `list` is the list that they are in, NONE for a granule's own.
    */
-  #meet(
+  function meet(
     cells: Int32Array,
     from: number,
     end: number,
     list: number,
     word: number,
-    slot: number,
     floor: number,
     window: Window,
     granule: number,
     pcLow: number,
     pcHigh: number,
   ): void {
-    const state = this.#goroutines.state;
-    const own = slot << STATE_SHIFT;
+    const own = (word >>> SLOT_SHIFT) << STATE_SHIFT;
     for (let at = from; at < end; at += CELL_WORDS) {
       const position = cells[at + 1] as number;
       if (position === 0) {
-        if (this.#free === NONE) this.#free = at;
+        if (metFree === NONE) metFree = at;
         continue;
       }
       const old = cells[at] as number;
@@ -314,17 +312,17 @@ export class Recording {
       const differing = old ^ word;
       if ((differing & SLOT) === 0) {
         if (position > floor && (differing & KIND) === 0) {
-          this.#same = at;
+          metSame = at;
           continue;
         }
         if (overlap === 0) continue;
       } else {
         if (overlap === 0) continue;
         const oldSlot = old >>> SLOT_SHIFT;
-        const known = this.#clocks.get(state[own + CLOCK] as number, oldSlot);
+        const known = clocks.get(state[own + CLOCK] as number, oldSlot);
         if (position > known) {
-          if (((old | word) & KIND) === KIND && !this.#leaks.orders(oldSlot, position, known)) {
-            this.#sight(window, granule, word, slot, old, position, pcLow, pcHigh);
+          if (((old | word) & KIND) === KIND && !leaks.orders(oldSlot, position, known)) {
+            sight(window, granule, word, old, position, pcLow, pcHigh);
           }
           continue;
         }
@@ -338,56 +336,55 @@ export class Recording {
         continue;
       }
       empty(cells, at);
-      if (list === NONE) this.#free = at;
-      else this.#spill.removed(list, at, old);
+      if (list === NONE) metFree = at;
+      else spill.removed(list, at, old);
     }
   }
 
   /** Adds the bytes of the access to the cell at `at`, which gets its position: a new one if that is NONE. */
-  #merge(
+  function merge(
     cells: Int32Array,
     at: number,
     word: number,
-    slot: number,
     pcLow: number,
     pcHigh: number,
     position: number,
   ): number {
     // An access with a position already has all bytes of the granule: nothing is left for the older one to tell.
-    const own =
-      position === NONE ? this.#next(slot, word, cells[at + 1] as number, pcLow, pcHigh) | 0 : position;
+    const own = position === NONE ? next(word, cells[at + 1] as number, pcLow, pcHigh) | 0 : position;
     cells[at] = (cells[at] as number) | word;
     cells[at + 1] = own;
     return own;
   }
 
   /** The next position of the slot, with its history entry. */
-  #next(slot: number, word: number, merged: number, pcLow: number, pcHigh: number): number {
-    const state = this.#goroutines.state;
+  function next(word: number, merged: number, pcLow: number, pcHigh: number): number {
+    const slot = word >>> SLOT_SHIFT;
     const stack = state[(slot << STATE_SHIFT) + STACK] as number;
-    return this.#history.record(state, slot, word, pcLow, pcHigh, stack, merged);
+    return record(slot, word, pcLow, pcHigh, stack, merged);
   }
 
-  #sight(
+  function sight(
     window: Window,
     granule: number,
     word: number,
-    slot: number,
     oldWord: number,
     oldPosition: number,
     pcLow: number,
     pcHigh: number,
   ): void {
-    this.#onSighting({
+    onSighting({
       granule: window.base + granule * GRANULE_BYTES,
       word,
       pcLow,
       pcHigh,
-      stack: this.#goroutines.state[(slot << STATE_SHIFT) + STACK] as number,
+      stack: state[((word >>> SLOT_SHIFT) << STATE_SHIFT) + STACK] as number,
       oldWord,
       oldPosition,
     });
   }
+
+  return { access, whole };
 }
 
 function empty(cells: Int32Array, at: number): void {

@@ -58,6 +58,14 @@ export class Spill {
     this.#pageShift = pageShift - 2;
   }
 
+  /** There are no lists. */
+  reset(): void {
+    this.words = new Int32Array(POOL_WORDS);
+    this.#used = 0;
+    this.#live = 0;
+    this.#free.fill(-1);
+  }
+
   /** Lists that were made and not given back; some may have lost their granule since. */
   get liveLists(): number {
     return this.#live;

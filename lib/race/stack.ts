@@ -12,10 +12,15 @@
  * still uses. Invariant: a node number stays valid as long as its owner marks it on request.
  */
 
+import { Table } from '../native/table.js';
+
 /** The empty stack. */
 export const EMPTY_STACK = 0;
 
-/** Nodes of the first table; small, because most users of the library watch small programs. */
+/** Nodes that there can be: 512 MiB of them. */
+const NODE_LIMIT = 2 ** 25;
+
+/** Nodes before the first reclaiming; few, because most users of the library watch small programs. */
 const FIRST_LIMIT = 1024;
 
 /** The table doubles too when more marks than this were made for each node that they freed: the owner's past is long. */
@@ -32,7 +37,7 @@ const NEXT = 3;
 /** PARENT of a reclaimed node, whose LATEST is the next such; and of the empty stack. */
 const RECLAIMED = -1;
 
-/** What `#high` is before the first pc, and when pcs differ in their high words. */
+/** What `high` is before the first pc, and when pcs differ in their high words. */
 const UNKNOWN = -1;
 const MIXED = -2;
 
@@ -41,34 +46,56 @@ const PC_HIGH_FACTOR = 2 ** 32;
 /** Asks the owner of stacks to call `mark` with each node that it still uses. */
 export type MarkRoots = (mark: (node: number) => void) => void;
 
-export class Stacks {
-  #nodes: Int32Array = new Int32Array(FIRST_LIMIT << NODE_SHIFT);
+export interface Stacks {
+  bytes(): number;
+  /**
+   * The stack with a call at pc on top of `stack`.
+   * @throws LazyShadowError ERR_OUT_OF_MEMORY; nothing is changed then
+   */
+  push(stack: number, pcLow: number, pcHigh: number): number;
+  /** The stack below the top call. */
+  parent(stack: number): number;
+  /** How many calls a stack has. */
+  depth(stack: number): number;
+  /** The pcs of a stack, innermost first. */
+  pcs(stack: number): number[];
+  /** There are no stacks any more but the empty one. */
+  reset(): void;
+}
+
+export function createStacks(roots: MarkRoots): Stacks {
+  const memory = new Table('call stacks', NODE_LIMIT << NODE_SHIFT);
+  const nodes = memory.words;
   /** Open addressing, at most half full: node numbers, 0 where none. */
-  #table: Int32Array = new Int32Array(FIRST_LIMIT * 2);
+  let table = new Int32Array(FIRST_LIMIT * 2);
   /** The high words of the nodes' pcs. */
-  #highs: Int32Array = new Int32Array(FIRST_LIMIT);
+  let highs = new Int32Array(FIRST_LIMIT);
   /** The high word of every pc: a program's code lies mostly in one place. MIXED if there are several. */
-  #high = UNKNOWN;
-  #limit = FIRST_LIMIT;
-  #used = 1;
+  let high = UNKNOWN;
+  let limit = FIRST_LIMIT;
+  let used = 1;
   /** Reclaimed nodes, linked through LATEST. */
-  #free = 0;
-  readonly #roots: MarkRoots;
+  let free = 0;
+  begin();
 
-  constructor(roots: MarkRoots) {
-    this.#roots = roots;
+  function begin(): void {
+    memory.reserve(FIRST_LIMIT << NODE_SHIFT);
     // Nobody's child, not even its own by a call at pc 0.
-    this.#nodes[PARENT] = RECLAIMED;
+    nodes[PARENT] = RECLAIMED;
   }
 
-  get bytes(): number {
-    return this.#nodes.byteLength + this.#highs.byteLength + this.#table.byteLength;
+  function reset(): void {
+    memory.reset();
+    table = new Int32Array(FIRST_LIMIT * 2);
+    highs = new Int32Array(FIRST_LIMIT);
+    high = UNKNOWN;
+    limit = FIRST_LIMIT;
+    used = 1;
+    free = 0;
+    begin();
   }
 
-  /** The stack with a call at pc on top of `stack`. */
-  push(stack: number, pcLow: number, pcHigh: number): number {
-    const nodes = this.#nodes;
-    const uniform = pcHigh === this.#high;
+  function push(stack: number, pcLow: number, pcHigh: number): number {
     const below = stack << NODE_SHIFT;
     const before = nodes[below + LATEST] as number;
     const expected = nodes[(before << NODE_SHIFT) + NEXT] as number;
@@ -76,110 +103,119 @@ export class Stacks {
     if (
       nodes[at + PC_LOW] === pcLow &&
       nodes[at + PARENT] === stack &&
-      (uniform || this.#highs[expected] === pcHigh)
+      (pcHigh === high || highs[expected] === pcHigh)
     ) {
       nodes[below + LATEST] = expected;
       return expected;
     }
-    const node = this.#find(stack, pcLow, pcHigh, uniform);
-    this.#nodes[below + LATEST] = node;
-    this.#nodes[(before << NODE_SHIFT) + NEXT] = node;
+    const node = find(stack, pcLow, pcHigh);
+    nodes[below + LATEST] = node;
+    nodes[(before << NODE_SHIFT) + NEXT] = node;
     return node;
   }
 
-  #find(stack: number, pcLow: number, pcHigh: number, uniform: boolean): number {
-    const nodes = this.#nodes;
-    const table = this.#table;
+  function find(stack: number, pcLow: number, pcHigh: number): number {
+    const uniform = pcHigh === high;
     const mask = table.length - 1;
     for (let slot = hash(stack, pcLow) & mask; ; slot = (slot + 1) & mask) {
       const node = table[slot] as number;
-      if (node === 0) return this.#add(stack, pcLow, pcHigh);
+      if (node === 0) return add(stack, pcLow, pcHigh);
       const at = node << NODE_SHIFT;
       if (
         nodes[at + PC_LOW] === pcLow &&
         nodes[at + PARENT] === stack &&
-        (uniform || this.#highs[node] === pcHigh)
+        (uniform || highs[node] === pcHigh)
       ) {
         return node;
       }
     }
   }
 
-  /** The stack below the top call. */
-  parent(stack: number): number {
-    return this.#nodes[(stack << NODE_SHIFT) + PARENT] as number;
+  function parent(stack: number): number {
+    return nodes[(stack << NODE_SHIFT) + PARENT] as number;
   }
 
-  /** The pcs of a stack, innermost first. */
-  pcs(stack: number): number[] {
-    const pcs: number[] = [];
-    for (let node = stack; node !== EMPTY_STACK; node = this.parent(node)) {
-      pcs.push(joinPc(this.#nodes[(node << NODE_SHIFT) + PC_LOW] as number, this.#highs[node] as number));
+  function depth(stack: number): number {
+    let calls = 0;
+    for (let node = stack; node !== EMPTY_STACK; node = parent(node)) calls++;
+    return calls;
+  }
+
+  function pcs(stack: number): number[] {
+    const found: number[] = [];
+    for (let node = stack; node !== EMPTY_STACK; node = parent(node)) {
+      found.push(joinPc(nodes[(node << NODE_SHIFT) + PC_LOW] as number, highs[node] as number));
     }
-    return pcs;
+    return found;
   }
 
-  #add(stack: number, pcLow: number, pcHigh: number): number {
-    if (this.#free === 0 && this.#used === this.#limit) this.#reclaim(stack);
-    let node = this.#free;
-    if (node !== 0) this.#free = this.#nodes[(node << NODE_SHIFT) + LATEST] as number;
-    else node = this.#used++;
+  function add(stack: number, pcLow: number, pcHigh: number): number {
+    if (free === 0 && used === limit) reclaim(stack);
+    let node = free;
+    if (node !== 0) free = nodes[(node << NODE_SHIFT) + LATEST] as number;
+    else node = used++;
     const at = node << NODE_SHIFT;
-    this.#nodes[at + PARENT] = stack;
-    this.#nodes[at + PC_LOW] = pcLow;
-    this.#nodes[at + LATEST] = 0;
-    this.#nodes[at + NEXT] = 0;
-    this.#highs[node] = pcHigh;
-    if (this.#high === UNKNOWN) this.#high = pcHigh;
-    else if (pcHigh !== this.#high) this.#high = MIXED;
-    this.#enter(node);
+    nodes[at + PARENT] = stack;
+    nodes[at + PC_LOW] = pcLow;
+    nodes[at + LATEST] = 0;
+    nodes[at + NEXT] = 0;
+    highs[node] = pcHigh;
+    if (high === UNKNOWN) high = pcHigh;
+    else if (pcHigh !== high) high = MIXED;
+    enter(node);
     return node;
   }
 
   /** Puts a node that is not in the table into it. */
-  #enter(node: number): void {
+  function enter(node: number): void {
     const at = node << NODE_SHIFT;
-    const mask = this.#table.length - 1;
-    let slot = hash(this.#nodes[at + PARENT] as number, this.#nodes[at + PC_LOW] as number) & mask;
-    while (this.#table[slot] !== 0) slot = (slot + 1) & mask;
-    this.#table[slot] = node;
+    const mask = table.length - 1;
+    let slot = hash(nodes[at + PARENT] as number, nodes[at + PC_LOW] as number) & mask;
+    while (table[slot] !== 0) slot = (slot + 1) & mask;
+    table[slot] = node;
   }
 
   /** Frees what neither the owner nor `stack` refers to; doubles the table if that is too little. */
-  #reclaim(stack: number): void {
-    const live = new Uint8Array(this.#limit);
+  function reclaim(stack: number): void {
+    const live = new Uint8Array(limit);
     let marks = 0;
     const mark = (from: number) => {
       marks++;
-      for (let node = from; node !== EMPTY_STACK && live[node] === 0; node = this.parent(node))
-        live[node] = 1;
+      for (let node = from; node !== EMPTY_STACK && live[node] === 0; node = parent(node)) live[node] = 1;
     };
     mark(stack);
-    this.#roots(mark);
+    roots(mark);
     const count = live.reduce((sum, bit) => sum + bit, 0);
 
-    const freed = this.#limit - count;
+    const freed = limit - count;
     if (freed < count || freed * MARKS_PER_FREED < marks) {
-      this.#limit *= 2;
-      const nodes = new Int32Array(this.#limit << NODE_SHIFT);
-      nodes.set(this.#nodes);
-      this.#nodes = nodes;
-      const highs = new Int32Array(this.#limit);
-      highs.set(this.#highs);
-      this.#highs = highs;
+      memory.reserve((limit * 2) << NODE_SHIFT);
+      limit *= 2;
+      const grown = new Int32Array(limit);
+      grown.set(highs);
+      highs = grown;
     }
-    this.#table = new Int32Array(this.#limit * 2);
-    this.#free = 0;
-    for (let node = this.#used - 1; node > 0; node--) {
+    table = new Int32Array(limit * 2);
+    free = 0;
+    for (let node = used - 1; node > 0; node--) {
       if (live[node] === 1) {
-        this.#enter(node);
+        enter(node);
       } else {
-        this.#nodes[(node << NODE_SHIFT) + PARENT] = RECLAIMED;
-        this.#nodes[(node << NODE_SHIFT) + LATEST] = this.#free;
-        this.#free = node;
+        nodes[(node << NODE_SHIFT) + PARENT] = RECLAIMED;
+        nodes[(node << NODE_SHIFT) + LATEST] = free;
+        free = node;
       }
     }
   }
+
+  return {
+    bytes: () => memory.bytes + highs.byteLength + table.byteLength,
+    push,
+    parent,
+    depth,
+    pcs,
+    reset,
+  };
 }
 
 /** Multiplicative, by odd constants near 2^32 divided by the golden ratio; the high bits folded down. */

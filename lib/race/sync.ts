@@ -9,7 +9,7 @@
  * it was then (shared, clock.ts) and the slot and position of the release. A release-merge of clocks that do
  * not include one another makes it a clock of its own (slot -1).
  */
-import { PAGE_TOUCHED, SEGMENT_SHIFT, type ShadowMemory } from '../shadow/segment.js';
+import { PAGE_TOUCHED, SEGMENT_SHIFT } from '../shadow/segment.js';
 import { type Clocks, EMPTY_CLOCK } from './clock.js';
 import { reserve } from './goroutine.js';
 import type { Window, Windows } from './window.js';
@@ -25,6 +25,9 @@ export const SYNC_POSITION = 2;
 const NEXT = 3;
 const BYTE = 4;
 
+/** Objects that there is room for at first. */
+const FEW = 64;
+
 /** No slot: the object's clock is complete by itself. */
 export const MERGED = -1;
 
@@ -33,23 +36,31 @@ const SEGMENT_LOW_BITS = 32 - SEGMENT_SHIFT;
 
 export class SyncObjects {
   /** 2^SYNC_SHIFT words for each object; object 0 is none. */
-  words: Int32Array = new Int32Array(64 << SYNC_SHIFT);
+  words: Int32Array = new Int32Array(FEW << SYNC_SHIFT);
   #used = 1;
   #free = 0;
   #live = 0;
   /** log2 of the metainfo words of a page. */
   readonly #pageShift: number;
-  readonly #shadow: ShadowMemory;
   readonly #windows: Windows;
   readonly #clocks: Clocks;
   /** Objects at addresses without metainfo: the address of a granule to its first object. */
   readonly #elsewhere = new Map<number, number>();
 
-  constructor(shadow: ShadowMemory, windows: Windows, clocks: Clocks) {
-    this.#shadow = shadow;
+  /** @param pageShift log2 of the bytes of a page */
+  constructor(windows: Windows, clocks: Clocks, pageShift: number) {
     this.#windows = windows;
     this.#clocks = clocks;
-    this.#pageShift = shadow.pageShift - 2;
+    this.#pageShift = pageShift - 2;
+  }
+
+  /** There are no objects; what clocks they held is forgotten too. */
+  reset(): void {
+    this.words = new Int32Array(FEW << SYNC_SHIFT);
+    this.#used = 1;
+    this.#free = 0;
+    this.#live = 0;
+    this.#elsewhere.clear();
   }
 
   get liveCount(): number {
@@ -137,7 +148,7 @@ export class SyncObjects {
   #touch(window: Window, granule: number): boolean {
     const { segment } = window;
     if (segment.metainfoPages[granule >> this.#pageShift] !== PAGE_TOUCHED) {
-      this.#shadow.touchMetainfo(segment, granule << 2, 4);
+      this.#windows.shadow.touchMetainfo(segment, granule << 2, 4);
     }
     return segment.metainfoPages[granule >> this.#pageShift] === PAGE_TOUCHED;
   }

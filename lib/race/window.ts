@@ -47,7 +47,7 @@ export const NO_WINDOW: Window = {
 };
 
 export class Windows {
-  readonly #shadow: ShadowMemory;
+  #shadow: ShadowMemory | undefined;
   /** By the low bits of the segment's index: the window that was asked for last. */
   readonly #atHand: Window[] = new Array<Window>(AT_HAND).fill(NO_WINDOW);
   /** All windows in use, by segment. */
@@ -55,8 +55,18 @@ export class Windows {
   /** What MapShadow named: disjoint, ascending, never touching. */
   #ranges: AddressRange[] = [];
 
-  constructor(shadow: ShadowMemory) {
+  /** The shadow that the windows are of. */
+  get shadow(): ShadowMemory {
+    if (this.#shadow !== undefined) return this.#shadow;
+    throw new LazyShadowError('ERR_INVALID_USE', 'the detector has no shadow: begin it with one.');
+  }
+
+  /** No windows yet: those that there will be are this shadow's, or no one's. */
+  reset(shadow: ShadowMemory | undefined): void {
     this.#shadow = shadow;
+    this.#atHand.fill(NO_WINDOW);
+    this.#windows.clear();
+    this.#ranges = [];
   }
 
   get ranges(): readonly AddressRange[] {
@@ -76,7 +86,7 @@ export class Windows {
 
   /** Maps shadow for [address, address + sizeBytes). */
   map(address: number, sizeBytes: number): void {
-    this.#shadow.mapShadow(address, sizeBytes);
+    this.shadow.mapShadow(address, sizeBytes);
     let start = address;
     let end = address + sizeBytes;
     const apart: AddressRange[] = [];
@@ -115,7 +125,7 @@ export class Windows {
   }
 
   #open(index: number): Window | undefined {
-    const segment = this.#shadow.segment(index);
+    const segment = this.shadow.segment(index);
     if (segment === undefined) return undefined;
     const window = { segment, base: index * SEGMENT_BYTES, firstGranule: 0, endGranule: 0, holes: false };
     this.#measure(window);

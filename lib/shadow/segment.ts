@@ -54,12 +54,16 @@ export interface ShadowSegment {
   readonly metainfoPages: Uint8Array;
 }
 
-/** What a detector needs of a shadow. `Shadow` implements it; a test may bring a simpler one. */
-export interface ShadowMemory {
+/** How the words of a shadow lie. */
+export interface ShadowGeometry {
   /** 32-bit shadow words for each granule: 8 at multiplier 4, 4 at multiplier 2. */
   readonly wordsPerGranule: number;
   /** log2 of the bytes of window that one page state stands for. */
   readonly pageShift: number;
+}
+
+/** What a detector needs of a shadow. `Shadow` implements it; a test may bring a simpler one. */
+export interface ShadowMemory extends ShadowGeometry {
   /**
    * The windows of segment `index`, or undefined while no shadow of it is mapped.
    * The answer stays valid, and the same object, until the shadow is released.

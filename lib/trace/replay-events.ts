@@ -1,96 +1,180 @@
 /**
- * The events of a recording as calls of the detector: one batch in one loop.
+ * The events of a recording as calls of the detector.
  *
- * Words go to the detector as they are; only what is rare (ranges, allocations, mappings) becomes a number first.
+ * Events come in blocks, in an array that is always the same, and the loop over a block deals with the four that are nearly
+ * all there is; the others, and whatever looks wrong, leave it by `rare`. All that the loop reads but cells is in tables
+ * that V8 has the places of built into its code (lib/native/table.ts): which it does for a function that is called again
+ * and again, and not for one that it replaces while it runs. So a block is short.
+ *
+ * Each event is checked when it comes: going over a batch twice takes a tenth of the time. The loop's own checks are
+ * those of lib/trace/validate.ts for its four events, from what the detector knows of a goroutine.
  */
 import { PLAIN_WRITE, READ } from '../race/access.js';
 import type { Detector } from '../race/detector.js';
+import { STACK, STATE_SHIFT } from '../race/goroutine.js';
+import { EMPTY_STACK } from '../race/stack.js';
 import { EVENT_WORDS, FLAG_SUCCEEDED, Op } from './format.js';
-import { COMMON_RULE, type EventValidator, isCommon, NEEDS_NONE, RUNNING, STEP_SHIFT } from './validate.js';
+import { type EventValidator, SIZE_SHIFT, UNCOMMON_HIGHS } from './validate.js';
 
-/** How far a batch has come. */
-export interface Progress {
+/** 16 KiB of them: half of a core's first-level cache. */
+const BLOCK_EVENTS = 512;
+
+/** Word 0 of an event without its flags: the op and the size of the access. */
+const OP_AND_SIZE = ~0xff00;
+const ONE_BYTE = 1 << SIZE_SHIFT;
+
+/** A detector that recordings are replayed to, one after another. */
+export interface Replayer {
+  readonly detector: Detector;
   /** Events of the batch that the detector has taken. */
-  done: number;
+  done(): number;
+  /**
+   * Feeds the first `count` events of a batch to the detector, up to the first that is wrong: `done` is less than
+   * `count` then.
+   * @throws what the detector throws; `done` is then the index of the event that it threw at
+   */
+  replay(validator: EventValidator, words: Int32Array, count: number): void;
 }
 
-/**
- * Feeds the first `count` events of a batch to the detector, up to the first that is wrong: `progress.done` is less than
- * `count` then. Each is checked when it comes: going over the batch twice takes a tenth of the time.
- * @throws what the detector throws; `progress.done` is then the index of the event that it threw at
- */
-export function replayEvents(
-  detector: Detector,
-  validator: EventValidator,
-  words: Int32Array,
-  count: number,
-  progress: Progress,
-): void {
-  const { accesses } = detector;
-  let { goroutines } = validator;
-  const end = count * EVENT_WORDS;
-  let at = 0;
-  try {
-    for (; at < end; at += EVENT_WORDS) {
-      const head = words[at] as number;
-      const goroutine = words[at + 1] as number;
-      const low = words[at + 2] as number;
-      const high = words[at + 3] as number;
-      const pcLow = words[at + 6] as number;
-      const pcHigh = words[at + 7] as number;
-      const op = head & 0xff;
-      // EventValidator.admit's common path. As a call it would be inlined in place of more expensive ones.
-      const rule = COMMON_RULE[op] as number;
-      const state = (goroutines[goroutine] as number) + (rule >> STEP_SHIFT);
-      if (
-        isCommon(rule, head, low, high | (words[at + 5] as number) | pcHigh) &&
-        (state >= RUNNING || (goroutine === 0 && (rule & NEEDS_NONE) !== 0))
-      ) {
-        goroutines[goroutine] = state;
-      } else {
-        if (!validator.admit(words, at)) return;
-        goroutines = validator.goroutines;
-      }
-      switch (op) {
-        case Op.Read:
-        case Op.Write:
-          accesses.one(goroutine, op === Op.Read ? READ : PLAIN_WRITE, low, high, pcLow, pcHigh);
-          break;
-        case Op.FuncEnter:
-          detector.funcEnter(goroutine, pcLow, pcHigh);
-          break;
-        case Op.FuncExit:
-          detector.funcExit(goroutine);
-          break;
-        default:
-          replayRare(detector, words, at, head);
-      }
+export function createReplayer(detector: Detector): Replayer {
+  const events = new Int32Array(BLOCK_EVENTS * EVENT_WORDS);
+  const { goroutines } = detector;
+  const { slots, state } = goroutines;
+  const { one } = detector.accesses;
+  const { push, parent } = detector.stacks;
+  let done = 0;
+  // What a batch is replayed with.
+  let validator: EventValidator;
+  let batch: Int32Array;
+
+  function replay(checks: EventValidator, words: Int32Array, count: number): void {
+    validator = checks;
+    batch = words;
+    done = 0;
+    while (done < count) {
+      const first = done;
+      const end = Math.min(first + BLOCK_EVENTS, count);
+      events.set(words.subarray(first * EVENT_WORDS, end * EVENT_WORDS));
+      replayBlock(first, (end - first) * EVENT_WORDS);
+      if (done < end) return;
     }
-  } finally {
-    progress.done = at / EVENT_WORDS;
   }
+
+  /** The events of the block, whose number in the batch is from `first` on, up to the first that is wrong. */
+  function replayBlock(first: number, end: number): void {
+    let at = 0;
+    try {
+      for (; at < end; at += EVENT_WORDS) {
+        const goroutine = events[at + 1] as number;
+        const low = events[at + 2] as number;
+        const high = events[at + 3] as number;
+        const pcLow = events[at + 6] as number;
+        const pcHigh = events[at + 7] as number;
+        const highs = high | (events[at + 5] as number) | pcHigh;
+        const slot =
+          goroutine > 0 && goroutine < goroutines.known && (highs & UNCOMMON_HIGHS) === 0
+            ? (slots[goroutine] as number) - 1
+            : -1;
+        if (slot >= 0) {
+          const call = (events[at] as number) & OP_AND_SIZE;
+          if (call === (Op.Read | ONE_BYTE) || call === (Op.Write | ONE_BYTE)) {
+            one(slot, call === (Op.Read | ONE_BYTE) ? READ : PLAIN_WRITE, low, high, pcLow, pcHigh);
+            continue;
+          }
+          const own = (slot << STATE_SHIFT) + STACK;
+          const stack = state[own] as number;
+          if (call === Op.FuncEnter) {
+            state[own] = push(stack, pcLow, pcHigh);
+            continue;
+          }
+          if (call === Op.FuncExit && stack !== EMPTY_STACK) {
+            state[own] = parent(stack);
+            continue;
+          }
+        }
+        if (!rare(first + at / EVENT_WORDS)) return;
+      }
+    } finally {
+      done = first + at / EVENT_WORDS;
+    }
+  }
+
+  /** Any event of the batch; false if it is wrong. */
+  function rare(index: number): boolean {
+    const at = index * EVENT_WORDS;
+    const op = (batch[at] as number) & 0xff;
+    // The validator has not seen what the loop did.
+    if (op === Op.FuncExit) noteDepth(detector, validator, batch[at + 1] as number);
+    if (!validator.admit(batch, at)) return false;
+    replayRare(detector, batch, at);
+    return true;
+  }
+
+  return {
+    detector,
+    done: () => done,
+    replay,
+  };
 }
 
-function replayRare(detector: Detector, words: Int32Array, at: number, head: number): void {
+/** Tells the validator how many functions a goroutine is in, if it runs. */
+export function noteDepth(detector: Detector, validator: EventValidator, goroutine: number): void {
+  const { goroutines, stacks } = detector;
+  const slot = goroutines.find(goroutine);
+  if (slot >= 0)
+    validator.noteDepth(goroutine, stacks.depth(goroutines.state[(slot << STATE_SHIFT) + STACK] as number));
+}
+
+function replayRare(detector: Detector, words: Int32Array, at: number): void {
+  const head = words[at] as number;
   const goroutine = words[at + 1] as number;
   const low = words[at + 2] as number;
   const high = words[at + 3] as number;
   const arg = numberOf(words[at + 4] as number, words[at + 5] as number);
   const pcLow = words[at + 6] as number;
   const pcHigh = words[at + 7] as number;
-  const size = head >>> 16;
+  const size = head >>> SIZE_SHIFT;
   switch (head & 0xff) {
+    case Op.Read:
+      detector.accesses.one(detector.goroutines.slotOf(goroutine), READ, low, high, pcLow, pcHigh);
+      break;
+    case Op.Write:
+      detector.accesses.one(detector.goroutines.slotOf(goroutine), PLAIN_WRITE, low, high, pcLow, pcHigh);
+      break;
+    case Op.FuncEnter:
+      detector.funcEnter(goroutine, pcLow, pcHigh);
+      break;
+    case Op.FuncExit:
+      detector.funcExit(goroutine);
+      break;
     case Op.ReadRange:
-      detector.accesses.range(goroutine, READ, low, high, arg, pcLow, pcHigh);
+      detector.accesses.range(detector.goroutines.slotOf(goroutine), READ, low, high, arg, pcLow, pcHigh);
       break;
     case Op.WriteRange:
-      detector.accesses.range(goroutine, PLAIN_WRITE, low, high, arg, pcLow, pcHigh);
+      detector.accesses.range(
+        detector.goroutines.slotOf(goroutine),
+        PLAIN_WRITE,
+        low,
+        high,
+        arg,
+        pcLow,
+        pcHigh,
+      );
       break;
     case Op.ReadPC:
-      detector.accesses.oneCalled(goroutine, READ, low, high, pcLow, pcHigh, arg);
+      detector.accesses.called(detector.goroutines.slotOf(goroutine), READ, low, high, 1, pcLow, pcHigh, arg);
       break;
     case Op.WritePC:
-      detector.accesses.oneCalled(goroutine, PLAIN_WRITE, low, high, pcLow, pcHigh, arg);
+      detector.accesses.called(
+        detector.goroutines.slotOf(goroutine),
+        PLAIN_WRITE,
+        low,
+        high,
+        1,
+        pcLow,
+        pcHigh,
+        arg,
+      );
       break;
     case Op.Malloc:
       detector.malloc(numberOf(low, high), arg, allocator(words, at));

@@ -14,10 +14,11 @@ import { Detector } from '../race/detector.js';
 import { DEFAULT_GORACE, type GoraceOptions, historyEntries } from '../race/gorace.js';
 import { RaceLog } from '../race/race-log.js';
 import type { RaceReport } from '../race/report.js';
+import type { ShadowGeometry } from '../shadow/segment.js';
 import { claimWindows, type Shadow } from '../shadow/shadow.js';
 import { badTrace } from './errors.js';
 import { type TraceReader, type UncheckedBatch, uncheckedBatches, wrongEvent } from './reader.js';
-import { type Progress, replayEvents } from './replay-events.js';
+import { createReplayer, noteDepth, type Replayer } from './replay-events.js';
 import type { SymbolTable } from './symbols.js';
 
 /** How a recording is replayed. */
@@ -73,7 +74,9 @@ export async function replayTrace(
       if (gorace.haltOnError) throw HALT;
     },
   });
-  const detector: Detector = new Detector({
+  const replayer = takeReplayer(windows);
+  const { detector } = replayer;
+  detector.begin({
     shadow: windows,
     historyEntries: historyEntries(gorace.historySize),
     onSighting: (sighting) => log.add(detector, sighting),
@@ -83,37 +86,59 @@ export async function replayTrace(
   let events = 0;
   let elapsed = 0n;
   let halted = false;
-  const progress: Progress = { done: 0 };
-  for await (const batch of uncheckedBatches(reader)) {
-    const { firstEvent, words, count, validator } = batch;
-    // After a halt the rest is read on, since the symbols are at the end.
-    if (halted) {
-      checkRest(reader, batch, 0);
-      continue;
+  try {
+    for await (const batch of uncheckedBatches(reader)) {
+      const { firstEvent, words, count, validator } = batch;
+      // After a halt the rest is read on, since the symbols are at the end.
+      if (halted) {
+        checkRest(reader, batch, 0);
+        continue;
+      }
+      const start = process.hrtime.bigint();
+      let done = count;
+      try {
+        replayer.replay(validator, words, count);
+        done = replayer.done();
+      } catch (error) {
+        if (error !== HALT) throw located(error, reader.name, firstEvent + replayer.done());
+        halted = true;
+        done = replayer.done() + 1;
+        for (const goroutine of detector.goroutines.running()) noteDepth(detector, validator, goroutine);
+        checkRest(reader, batch, done);
+      }
+      if (!halted && done < count) throw wrongEvent(reader, batch, done);
+      elapsed += process.hrtime.bigint() - start;
+      events = firstEvent + done;
+      options.onProgress?.(events);
     }
-    const start = process.hrtime.bigint();
-    try {
-      replayEvents(detector, validator, words, count, progress);
-    } catch (error) {
-      if (error !== HALT) throw located(error, reader.name, firstEvent + progress.done);
-      halted = true;
-      progress.done++;
-      checkRest(reader, batch, progress.done);
-    }
-    if (!halted && progress.done < count) throw wrongEvent(reader, batch, progress.done);
-    elapsed += process.hrtime.bigint() - start;
-    events = firstEvent + progress.done;
-    options.onProgress?.(events);
+    return {
+      name: reader.name,
+      events,
+      goroutines: detector.goroutines.startedCount,
+      reports,
+      racyAddresses: log.bytes.addresses(),
+      elapsedMs: Number(elapsed) / 1e6,
+      symbols: await reader.symbols(),
+    };
+  } finally {
+    detector.end();
+    spare = replayer;
   }
-  return {
-    name: reader.name,
-    events,
-    goroutines: detector.goroutines.startedCount,
-    reports,
-    racyAddresses: log.bytes.addresses(),
-    elapsedMs: Number(elapsed) / 1e6,
-    symbols: await reader.symbols(),
-  };
+}
+
+/**
+ * A replayer that nobody uses. V8 has compiled its code for its tables: a second one beside it is slower, and so is all that
+ * is compiled from then on.
+ */
+let spare: Replayer | undefined;
+
+function takeReplayer(geometry: ShadowGeometry): Replayer {
+  const taken = spare;
+  spare = undefined;
+  const fits =
+    taken?.detector.wordsPerGranule === geometry.wordsPerGranule &&
+    taken.detector.pageShift === geometry.pageShift;
+  return taken !== undefined && fits ? taken : createReplayer(new Detector(geometry));
 }
 
 /** Checks the events that are not replayed. */

@@ -11,7 +11,8 @@
  * This runs for every event of every replay, and a recording's ops follow no pattern that a processor could predict.
  * So in the common path no branch depends on the op: what differs between ops is one table's word, and the path is left
  * for damage and for the three ops that start or end a goroutine. What is wrong with an event, and the sentence
- * about it, is found out only when something is. Replay has the common path in its own loop (replay-events.ts).
+ * about it, is found out only when something is. Replay has a shorter path for the most common events in its own loop
+ * (replay-events.ts), and tells of them what has to be known here (`noteDepth`).
  *
  * Memory is 4 bytes for each goroutine. Numbers are handed out as goroutines start, so a number far above the count of
  * starts is damage; the bound is what keeps a flipped bit from asking for 16 GiB.
@@ -27,7 +28,7 @@ const NUMBER_SLACK = 2 ** 20;
 const UNKNOWN = 0;
 const ENDED = -1;
 /** A running goroutine's word is this plus the functions that it is in: one FuncEnter never makes it of another. */
-export const RUNNING = 2;
+const RUNNING = 2;
 
 const READS_AND_WRITES: readonly number[] = [Op.Read, Op.ReadPC, Op.Write, Op.WritePC];
 const ATOMICS: readonly number[] = [
@@ -44,21 +45,27 @@ const NEED_NO_GOROUTINE: readonly number[] = [Op.Finalize, Op.MapShadow, Op.GoSt
 const RULE = new Int32Array(256).fill(1 << 0, Op.Initialize, LAST_OP + 1);
 for (const op of READS_AND_WRITES) RULE[op] = 1 << 1;
 for (const op of ATOMICS) RULE[op] = (1 << 4) | (1 << 8);
+/** Bits that no high word has in the common path: it is below 2^15 there, where Go keeps its memory and no range can wrap. */
+export const UNCOMMON_HIGHS = ~0x7fff;
+
+/** Where the size of the access begins in an event's first word. */
+export const SIZE_SHIFT = 16;
+
 /** The high half is what the op adds to its goroutine's word. */
-export const STEP_SHIFT = 16;
+const STEP_SHIFT = 16;
 RULE[Op.FuncEnter] = (1 << 0) | (1 << STEP_SHIFT);
 RULE[Op.FuncExit] = (1 << 0) | (-1 << STEP_SHIFT);
 
 /** {@link RULE} of the common path: no size is allowed for the ops that it must leave to others. */
-export const COMMON_RULE = RULE.slice();
+const COMMON_RULE = RULE.slice();
 /** A bit more: goroutine 0 may make the call. No size of the common path is as large as this bit's number. */
-export const NEEDS_NONE = 1 << 15;
+const NEEDS_NONE = 1 << 15;
 for (const op of NEED_NO_GOROUTINE) COMMON_RULE[op] = (RULE[op] as number) | NEEDS_NONE;
 for (const op of [Op.Initialize, Op.GoStart, Op.GoEnd]) COMMON_RULE[op] = 0;
 
 /** Checks the events of one recording, in order. */
 export class EventValidator {
-  /** A word for each goroutine number, as above. A larger array, perhaps, after `admit`. */
+  /** A word for each goroutine number, as above. */
   goroutines = new Int32Array(1024);
   #started = 0;
   #initialized = false;
@@ -96,6 +103,11 @@ export class EventValidator {
     return true;
   }
 
+  /** A running goroutine is in so many functions: for who does not have every event of it admitted. */
+  noteDepth(goroutine: number, functions: number): void {
+    if ((this.goroutines[goroutine] ?? UNKNOWN) >= RUNNING) this.goroutines[goroutine] = RUNNING + functions;
+  }
+
   /**
    * What is wrong with an event that was not admitted, and what was expected there.
    * @param index its number in `words`
@@ -108,7 +120,7 @@ export class EventValidator {
   #fault(words: Int32Array, at: number): string | undefined {
     const head = words[at] as number;
     const op = head & 0xff;
-    const size = head >>> 16;
+    const size = head >>> SIZE_SHIFT;
     const goroutine = (words[at + WORD.goroutine] as number) >>> 0;
     const addr = valueAt(words, at + WORD.addrLow);
     const arg = valueAt(words, at + WORD.argLow);
@@ -176,11 +188,10 @@ export class EventValidator {
  * @param rule what COMMON_RULE has for the op
  * @param highs the high words of addr, arg and pc, joined by or
  */
-export function isCommon(rule: number, head: number, low: number, highs: number): boolean {
-  const size = head >>> 16;
+function isCommon(rule: number, head: number, low: number, highs: number): boolean {
+  const size = head >>> SIZE_SHIFT;
   return (
-    // A high word is below 2^16. Below 2^15, where Go keeps its memory, no range can wrap either.
-    (highs & ~0x7fff) === 0 &&
+    (highs & UNCOMMON_HIGHS) === 0 &&
     // Only an atomic is long enough to cross the edge of a granule; and past this, size is a shift.
     (low & (GRANULE_BYTES - 1)) + size <= GRANULE_BYTES &&
     ((rule >>> size) & 1) !== 0

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { PLAIN } from '../../lib/race/cell.js';
 import { ENTRY, POSITION, STATE_SHIFT } from '../../lib/race/goroutine.js';
-import { History, type PastAccess } from '../../lib/race/history.js';
+import { createHistory, type PastAccess } from '../../lib/race/history.js';
 
 const SLOTS = 4;
 
@@ -41,15 +41,18 @@ const command = fc.record({
 describe('history', () => {
   it('knows what a plain list of all accesses knows, as far back as it is asked to', () => {
     const limits = fc.constantFrom(1, 16, 100, 1024, 32_768);
+    const state = new Int32Array(SLOTS << STATE_SHIFT);
+    // One for all: what it knew of one program must not show in the next.
+    const history = createHistory(state);
     fc.assert(
       fc.property(limits, fc.array(command, { maxLength: 60 }), (limit, commands) => {
-        const history = new History(limit);
-        const state = new Int32Array(SLOTS << STATE_SHIFT);
+        history.reset(limit);
+        state.fill(0);
         const slots = Array.from({ length: SLOTS }, () => new Plain());
         const position = (slot: number) => state[(slot << STATE_SHIFT) + POSITION] as number;
 
         const access = (slot: number, { bytes, pcLow, pcHigh, stack }: PastAccess, merged: number) => {
-          const made = history.record(state, slot, PLAIN | bytes, pcLow, pcHigh, stack, merged);
+          const made = history.record(slot, PLAIN | bytes, pcLow, pcHigh, stack, merged);
           expect(made).toBe(position(slot));
           slots[slot]?.accesses.set(made, { bytes, pcLow, pcHigh, stack, merged });
         };
@@ -57,13 +60,13 @@ describe('history', () => {
           const plain = slots[slot] as Plain;
           if (!plain.running) {
             (state[(slot << STATE_SHIFT) + POSITION] as number)++;
-            history.begin(state, slot);
+            history.begin(slot);
             plain.running = true;
           }
           const before = position(slot);
           if (kind === 'access') access(slot, past, 0);
           else if (kind === 'merge') access(slot, past, plain.accesses.has(before) ? before : 0);
-          else if (kind === 'pass') expect(history.pass(state, slot)).toBe(before + 1);
+          else if (kind === 'pass') expect(history.pass(slot)).toBe(before + 1);
           else if (kind === 'many') for (let i = 0; i < 700; i++) access(slot, { ...past, pcLow: i }, 0);
           else {
             history.retire(slot);
@@ -79,7 +82,7 @@ describe('history', () => {
         });
         // All that can still be asked for is marked, and nothing that was never used.
         const marked = new Set<number>();
-        history.markStacks(state, (stack) => marked.add(stack));
+        history.markStacks((stack) => marked.add(stack));
         const used = new Set(
           slots.flatMap(({ accesses }) => [...accesses.values()].map(({ stack }) => stack)),
         );
@@ -94,13 +97,14 @@ describe('history', () => {
   });
 
   it('forgets finished goroutines when they hold more than 4 Mi entries, the longest finished first', () => {
-    const history = new History(2 ** 22);
     const state = new Int32Array(3 << STATE_SHIFT);
+    const history = createHistory(state);
+    history.reset(2 ** 22);
     const made: number[] = [];
     for (let slot = 0; slot < 3; slot++) {
-      history.begin(state, slot);
-      made.push(history.record(state, slot, PLAIN | 1, 7, 0, 9, 0));
-      for (let i = 0; i < 2 ** 21 - 100; i++) history.pass(state, slot);
+      history.begin(slot);
+      made.push(history.record(slot, PLAIN | 1, 7, 0, 9, 0));
+      for (let i = 0; i < 2 ** 21 - 4096; i++) history.pass(slot);
     }
     const known = () =>
       made.map(
@@ -109,28 +113,29 @@ describe('history', () => {
     history.retire(0);
     history.retire(1);
     expect(known()).toEqual([7, 7, 7]);
-    const { bytes } = history;
+    const bytes = history.bytes();
     history.retire(2);
     expect(known()).toEqual([undefined, 7, 7]);
     // What it had goes to the next that needs it, and the slot begins anew.
     (state[POSITION] as number)++;
-    history.begin(state, 0);
-    const again = history.record(state, 0, PLAIN | 2, 5, 0, 9, 0);
-    for (let i = 0; i < 100_000; i++) history.pass(state, 0);
+    history.begin(0);
+    const again = history.record(0, PLAIN | 2, 5, 0, 9, 0);
+    for (let i = 0; i < 100_000; i++) history.pass(0);
     expect(history.find(0, again, 2, state[POSITION] as number)).toMatchObject({ pcLow: 5, stack: 9 });
-    expect(history.bytes).toBe(bytes);
+    expect(history.bytes()).toBe(bytes);
     expect(state[ENTRY]).toBeGreaterThanOrEqual(0);
   });
 
   it('takes 8 bytes an access', () => {
-    const history = new History(2 ** 20);
     const state = new Int32Array(1 << STATE_SHIFT);
-    history.begin(state, 0);
-    for (let i = 0; i < 2 ** 20; i++) history.record(state, 0, PLAIN | 1, i, 0, 1, 0);
-    expect(history.bytes).toBeLessThan(8.3 * 2 ** 20);
-    const { bytes } = history;
+    const history = createHistory(state);
+    history.reset(2 ** 20);
+    history.begin(0);
+    for (let i = 0; i < 2 ** 20; i++) history.record(0, PLAIN | 1, i, 0, 1, 0);
+    expect(history.bytes()).toBeLessThan(8.3 * 2 ** 20);
+    const bytes = history.bytes();
     // From there on pages are used again.
-    for (let i = 0; i < 2 ** 20; i++) history.record(state, 0, PLAIN | 1, i, 0, 1, 0);
-    expect(history.bytes - bytes).toBeLessThan(2 ** 18);
+    for (let i = 0; i < 2 ** 20; i++) history.record(0, PLAIN | 1, i, 0, 1, 0);
+    expect(history.bytes() - bytes).toBeLessThan(2 ** 18);
   });
 });

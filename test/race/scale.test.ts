@@ -18,7 +18,8 @@ let racy: RacyBytes;
 beforeEach(() => {
   shadow = new Shadow({ ...HEAP_SIZE, policy: 'touch' });
   racy = new RacyBytes();
-  detector = new Detector({
+  detector = new Detector(windowsOf(shadow));
+  detector.begin({
     shadow: windowsOf(shadow),
     historyEntries: 1024,
     onSighting: ({ granule, word, oldWord }) => racy.add(granule, word & oldWord),
@@ -29,9 +30,10 @@ beforeEach(() => {
 
 afterEach(() => shadow.release());
 
-const read = (goroutine: number, low: number) => detector.accesses.one(goroutine, READ, low, HIGH, 1, 0);
-const write = (goroutine: number, low: number) =>
-  detector.accesses.one(goroutine, PLAIN_WRITE, low, HIGH, 1, 0);
+const access = (goroutine: number, kind: number, low: number) =>
+  detector.accesses.one(detector.goroutines.slotOf(goroutine), kind, low, HIGH, 1, 0);
+const read = (goroutine: number, low: number) => access(goroutine, READ, low);
+const write = (goroutine: number, low: number) => access(goroutine, PLAIN_WRITE, low);
 
 describe('goroutines', () => {
   it('10 000 alive at once, all reading the same word: no race, until one writes', () => {
@@ -42,7 +44,7 @@ describe('goroutines', () => {
       write(goroutine, 8 * goroutine);
     }
     expect(racy.addresses()).toEqual([]);
-    expect(detector.clocks.bytes).toBeLessThan(64 * 2 ** 20);
+    expect(detector.clocks.bytes()).toBeLessThan(64 * 2 ** 20);
     for (let goroutine = 2; goroutine <= 10_001; goroutine++) {
       detector.releaseMerge(goroutine, LOCK, HIGH);
       detector.goEnd(goroutine);
@@ -66,7 +68,7 @@ describe('goroutines', () => {
     }
     expect(racy.addresses()).toEqual([]);
     expect(detector.goroutines.slotCount).toBeLessThan(4);
-    expect(detector.clocks.liveNodes).toBeLessThan(16);
+    expect(detector.clocks.liveNodes()).toBeLessThan(16);
   }, 60_000);
 
   it('100 000 that nobody waits for: each still races with the first', () => {
@@ -77,7 +79,7 @@ describe('goroutines', () => {
       detector.goEnd(goroutine);
     }
     expect(racy.addresses()).toEqual([0xc0_0000_0000]);
-    const bytes = detector.clocks.bytes + detector.history.bytes + detector.goroutines.bytes;
+    const bytes = detector.clocks.bytes() + detector.history.bytes() + detector.goroutines.bytes;
     expect(bytes).toBeLessThan(128 * 2 ** 20);
   }, 60_000);
 
@@ -113,7 +115,7 @@ describe('stacks', () => {
     };
     visit(17);
     expect(calls).toBe(2 ** 18 - 1);
-    expect(detector.stacks.bytes).toBeLessThan(2 ** 20);
+    expect(detector.stacks.bytes()).toBeLessThan(2 ** 20);
   });
 
   it('are known as far back as the history goes, and no further', () => {

@@ -1,0 +1,103 @@
+/**
+ * Tables of 32-bit words that grow where they are: as many addresses are reserved as a table can ever need, and committed
+ * as far as it is used.
+ *
+ *     words     0 ─────────────── length ───────────────────────── limit
+ *               committed, zero    reserved: costs nothing, and must not be touched
+ *
+ * Nothing is copied when a table grows, and its array is one and the same for good. So code that captures the array in a
+ * `const` has its place built in when V8 compiles it, and reads a word in three instructions; through an object, whose
+ * array may be another one the next time, it takes ten (docs/performance.md).
+ *
+ * Invariants: words below `length` are committed, and zero until somebody writes them. Whoever has `words` holds the
+ * table too, which keeps the memory, and touches nothing from `length` on: that would end the process.
+ */
+import { constants } from 'node:buffer';
+import { addon } from './addon.js';
+import { LazyShadowError } from './errors.js';
+import { guarded } from './failures.js';
+import { commitWritten, type Reservation, reservePrivately } from './reservation.js';
+
+const WORD_BYTES = 4;
+
+/** What a table grows by: little enough to be committed in vain, and enough pages to be made at once. */
+const STEP_BYTES = 64 * 1024;
+
+/** What a table that starts over keeps, because programs alike will want it again, and fresh pages cost more than these. */
+const KEPT_BYTES = 8 * 1024 * 1024;
+
+/** Under `ulimit -v` or in an emulator a table gets by with less than was asked for, down to this. */
+const LEAST_BYTES = 16 * 1024 * 1024;
+
+export class Table {
+  /** All words that there can be; those below `length` may be touched. */
+  readonly words: Int32Array;
+  /** What it is a table of, for errors. */
+  readonly #what: string;
+  readonly #memory: Reservation;
+  #length = 0;
+
+  /**
+   * @param what what it is a table of: "no room for more <what>"
+   * @param limit words that are enough for any program; fewer if so many addresses cannot be had
+   * @throws LazyShadowError ERR_OUT_OF_MEMORY
+   */
+  constructor(what: string, limit: number) {
+    this.#what = what;
+    this.#memory = reserved(Math.min(limit * WORD_BYTES, constants.MAX_LENGTH));
+    const { address, sizeBytes } = this.#memory;
+    const windows = new (addon().Windows)();
+    this.words = new Int32Array(guarded('reserve', () => windows.open(address, sizeBytes)));
+    this.reserve(1);
+  }
+
+  /** Words that may be touched. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** What is committed. */
+  get bytes(): number {
+    return this.#length * WORD_BYTES;
+  }
+
+  /**
+   * Makes sure that words below `count` may be touched. A failure changes nothing.
+   * @throws LazyShadowError ERR_OUT_OF_MEMORY
+   */
+  reserve(count: number): void {
+    if (count <= this.#length) return;
+    const { address, sizeBytes } = this.#memory;
+    if (count * WORD_BYTES > sizeBytes) {
+      throw new LazyShadowError('ERR_OUT_OF_MEMORY', `there is no room for more ${this.#what}.`, {
+        verb: 'commit',
+        address,
+        sizeBytes,
+      });
+    }
+    const whole = Math.min(sizeBytes, Math.ceil((count * WORD_BYTES) / STEP_BYTES) * STEP_BYTES);
+    commitWritten(this.#memory, address + this.bytes, whole - this.bytes);
+    this.#length = whole / WORD_BYTES;
+  }
+
+  /** All words are zero again, and what a large program had goes back to the system. */
+  reset(): void {
+    const { address } = this.#memory;
+    if (this.bytes > KEPT_BYTES) {
+      this.#memory.decommit(address + KEPT_BYTES, this.bytes - KEPT_BYTES);
+      this.#length = KEPT_BYTES / WORD_BYTES;
+    }
+    this.words.fill(0, 0, this.#length);
+  }
+}
+
+/** Addresses for so many bytes, or for half of it, or half of that. */
+function reserved(sizeBytes: number): Reservation {
+  for (let size = sizeBytes; ; size /= 2) {
+    try {
+      return reservePrivately(size);
+    } catch (error) {
+      if (size <= LEAST_BYTES || !(error instanceof LazyShadowError)) throw error;
+    }
+  }
+}
