@@ -144,12 +144,19 @@ function runChild(task: Task, { onProgress, onSample }: MeasureOptions): Running
     });
     child.on('error', (error) => resolve(lost(task.policy, error.message)));
     child.on('close', (code, signal) => {
-      resolve(answer ?? lost(task.policy, signal ? `killed by ${signal}` : `exited with code ${code}`));
+      const ended = () =>
+        resolve(answer ?? lost(task.policy, signal ? `killed by ${signal}` : `exited with code ${code}`));
+      // Control-C interrupts this process too, which may hear of it after its children have ended.
+      if (signal === 'SIGINT') setTimeout(ended, INTERRUPT_MS);
+      else ended();
     });
   });
   child.send(task);
   return { child, result };
 }
+
+/** How long an interrupt of this process may take after that of a child: many times what a busy machine needs. */
+const INTERRUPT_MS = 500;
 
 /** The row of a policy whose process did not live to report: the kernel's out-of-memory killer, or a person. */
 function lost(policy: Policy, how: string): PolicyResult {

@@ -152,10 +152,11 @@ describe('commit and decommit', () => {
     const view = reservation.bytes(address, 4 * PAGE);
     view.fill(5);
     reservation.purge(address + 1, 3 * PAGE);
-    expect([view[0], view[PAGE], view[3 * PAGE - 1], view[3 * PAGE]]).toEqual([5, 0, 0, 5]);
-    // Windows' way to zero memory and keep its charge is to write the zeros.
+    // Windows' way to zero memory and keep its charge is to write the zeros. Asked before they are read, since some kernels
+    // have no page of zeros that would stand for them.
     const residentBytes = (windows ? 4 : 2) * PAGE;
     expect(reservation.stats()).toMatchObject({ committedBytes: 4 * PAGE, residentBytes });
+    expect([view[0], view[PAGE], view[3 * PAGE - 1], view[3 * PAGE]]).toEqual([5, 0, 0, 5]);
     reservation.purge(address, 8 * PAGE); // over what is not committed too
     expect(view.every((byte) => byte === 0)).toBe(true);
   });
