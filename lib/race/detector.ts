@@ -44,8 +44,9 @@ export class Detector {
   readonly allocations = new Allocations();
   /** Reads and writes: for callers to use directly, because it is most of what happens. */
   readonly accesses: Accesses;
+  /** As `accesses`: acquires and releases by the goroutine that has a slot. */
+  readonly order: Order;
   readonly #leaks = new Leaks();
-  readonly #order: Order;
   readonly #clearing: Clearing;
   #program: Program | undefined;
 
@@ -69,7 +70,7 @@ export class Detector {
     });
     this.spill = new Spill(windows, wordsPerGranule, pageShift);
     this.objects = new SyncObjects(windows, this.clocks, pageShift);
-    this.#order = new Order(this.clocks, goroutines, this.objects, this.history, this.#leaks);
+    this.order = new Order(this.clocks, goroutines, this.objects, this.history, this.#leaks);
     const recording = createRecording({
       wordsPerGranule,
       windows,
@@ -116,7 +117,7 @@ export class Detector {
     if (this.goroutines.main !== 0) {
       throw new LazyShadowError('ERR_INVALID_USE', 'the race runtime is initialized already');
     }
-    this.#order.start(0, goroutine, EMPTY_STACK);
+    this.order.start(0, goroutine, EMPTY_STACK);
     this.goroutines.main = goroutine;
   }
 
@@ -124,11 +125,11 @@ export class Detector {
     this.goroutines.checkStart(goroutine);
     const below = parent === 0 ? EMPTY_STACK : this.#stack(this.goroutines.slotOf(parent));
     const hasPc = pcLow !== 0 || pcHigh !== 0;
-    this.#order.start(parent, goroutine, hasPc ? this.stacks.push(below, pcLow, pcHigh) : below);
+    this.order.start(parent, goroutine, hasPc ? this.stacks.push(below, pcLow, pcHigh) : below);
   }
 
   goEnd(goroutine: number): void {
-    this.#order.end(goroutine);
+    this.order.end(goroutine);
   }
 
   funcEnter(goroutine: number, pcLow: number, pcHigh: number): void {
@@ -153,31 +154,31 @@ export class Detector {
   // ---- synchronisation --------------------------------------------------------------------------------------
 
   acquire(goroutine: number, low: number, high: number): void {
-    this.#order.acquire(this.goroutines.slotOf(goroutine), low, high);
+    this.order.acquire(this.goroutines.slotOf(goroutine), low, high);
   }
 
   release(goroutine: number, low: number, high: number): void {
-    this.#order.releaseStore(this.goroutines.slotOf(goroutine), low, high);
+    this.order.releaseStore(this.goroutines.slotOf(goroutine), low, high);
   }
 
   releaseMerge(goroutine: number, low: number, high: number): void {
-    this.#order.releaseMerge(this.goroutines.slotOf(goroutine), low, high);
+    this.order.releaseMerge(this.goroutines.slotOf(goroutine), low, high);
   }
 
   releaseAcquire(goroutine: number, low: number, high: number): void {
-    this.#order.releaseAcquire(this.goroutines.slotOf(goroutine), low, high);
+    this.order.releaseAcquire(this.goroutines.slotOf(goroutine), low, high);
   }
 
   finalizerGoroutine(goroutine: number): void {
-    this.#order.finalizer(this.goroutines.slotOf(goroutine));
+    this.order.finalizer(this.goroutines.slotOf(goroutine));
   }
 
   ignoreSyncBegin(goroutine: number): void {
-    this.#order.ignoreBegin(this.goroutines.slotOf(goroutine));
+    this.order.ignoreBegin(this.goroutines.slotOf(goroutine));
   }
 
   ignoreSyncEnd(goroutine: number): void {
-    this.#order.ignoreEnd(this.goroutines.slotOf(goroutine));
+    this.order.ignoreEnd(this.goroutines.slotOf(goroutine));
   }
 
   // ---- atomics: accesses too, in Go's order; nothing at all while synchronisation is ignored ------------------
@@ -192,8 +193,8 @@ export class Detector {
     caller: number,
   ): void {
     const slot = this.goroutines.slotOf(goroutine);
-    if (this.#order.ignores(slot)) return;
-    this.#order.acquire(slot, low, high);
+    if (this.order.ignores(slot)) return;
+    this.order.acquire(slot, low, high);
     this.accesses.called(slot, ATOMIC_READ, low, high, size, pcLow, pcHigh, caller);
   }
 
@@ -207,9 +208,9 @@ export class Detector {
     caller: number,
   ): void {
     const slot = this.goroutines.slotOf(goroutine);
-    if (this.#order.ignores(slot)) return;
+    if (this.order.ignores(slot)) return;
     this.accesses.called(slot, ATOMIC_WRITE, low, high, size, pcLow, pcHigh, caller);
-    this.#order.releaseStore(slot, low, high);
+    this.order.releaseStore(slot, low, high);
   }
 
   /** Exchange, add and a compare-and-swap that succeeded. */
@@ -223,9 +224,9 @@ export class Detector {
     caller: number,
   ): void {
     const slot = this.goroutines.slotOf(goroutine);
-    if (this.#order.ignores(slot)) return;
+    if (this.order.ignores(slot)) return;
     this.accesses.called(slot, ATOMIC_WRITE, low, high, size, pcLow, pcHigh, caller);
-    this.#order.acquireRelease(slot, low, high);
+    this.order.acquireRelease(slot, low, high);
   }
 
   /** A compare-and-swap that failed: checked as a write, and an acquire. */
@@ -239,9 +240,9 @@ export class Detector {
     caller: number,
   ): void {
     const slot = this.goroutines.slotOf(goroutine);
-    if (this.#order.ignores(slot)) return;
+    if (this.order.ignores(slot)) return;
     this.accesses.called(slot, ATOMIC_WRITE, low, high, size, pcLow, pcHigh, caller);
-    this.#order.acquire(slot, low, high);
+    this.order.acquire(slot, low, high);
   }
 
   // ---- memory -----------------------------------------------------------------------------------------------

@@ -1,13 +1,13 @@
 /**
  * The events of a recording as calls of the detector.
  *
- * Events come in blocks, in an array that is always the same, and the loop over a block deals with the four that are nearly
+ * Events come in blocks, in an array that is always the same, and the loop over a block deals with the six that are nearly
  * all there is; the others, and whatever looks wrong, leave it by `rare`. All that the loop reads but cells is in tables
  * that V8 has the places of built into its code (lib/native/table.ts): which it does for a function that is called again
  * and again, and not for one that it replaces while it runs. So a block is short.
  *
  * Each event is checked when it comes: going over a batch twice takes a tenth of the time. The loop's own checks are
- * those of lib/trace/validate.ts for its four events, from what the detector knows of a goroutine.
+ * those of lib/trace/validate.ts for its six events, from what the detector knows of a goroutine.
  */
 import { PLAIN_WRITE, READ } from '../race/access.js';
 import type { Detector } from '../race/detector.js';
@@ -38,7 +38,7 @@ export interface Replayer {
 
 export function createReplayer(detector: Detector): Replayer {
   const events = new Int32Array(BLOCK_EVENTS * EVENT_WORDS);
-  const { goroutines } = detector;
+  const { goroutines, order } = detector;
   const { slots, state } = goroutines;
   const { one } = detector.accesses;
   const { push, parent } = detector.stacks;
@@ -89,6 +89,14 @@ export function createReplayer(detector: Detector): Replayer {
           }
           if (call === Op.FuncExit && stack !== EMPTY_STACK) {
             state[own] = parent(stack);
+            continue;
+          }
+          if (call === Op.Acquire) {
+            order.acquire(slot, low, high);
+            continue;
+          }
+          if (call === Op.Release) {
+            order.releaseStore(slot, low, high);
             continue;
           }
         }
