@@ -151,46 +151,30 @@ export function createClocks(): Clocks {
 
   /** One of two leaves mostly includes the other, and then nothing is written. */
   function joinLeaves(a: number, b: number): number {
-    const mine = a * NODE_PAIRS;
-    const theirs = b * NODE_PAIRS;
-    const pair = differing(mine, theirs, 0);
-    if (pair === leafPairs) return a;
-    let at = 2 * pair;
-    if (nodes[2 * mine + at] === nodes[2 * theirs + at]) at++;
-    if ((nodes[2 * mine + at] as number) > (nodes[2 * theirs + at] as number)) {
-      if (includes(mine, theirs, pair)) return a;
-    } else if (includes(theirs, mine, pair)) {
+    const mine = a << NODE_SHIFT;
+    const theirs = b << NODE_SHIFT;
+    // Negative if some word of mine, or of theirs, is less than the other's.
+    let less = 0;
+    let more = 0;
+    for (let i = 0, width = 2 * leafPairs; i < width; i += 2) {
+      const even = (nodes[mine + i] as number) - (nodes[theirs + i] as number);
+      const odd = (nodes[mine + i + 1] as number) - (nodes[theirs + i + 1] as number);
+      less |= even | odd;
+      more |= -even | -odd;
+    }
+    if (less >= 0) return a;
+    if (more >= 0) {
       drop(a, 0);
       return retain(b);
     }
     return mergeLeaves(owned(a, 0), theirs);
   }
 
-  /** The first pair of the leaves at pairs `a` and `b`, from `from` on, that is not the same. */
-  function differing(a: number, b: number, from: number): number {
-    const end = leafPairs;
-    let pair = from;
-    while (pair < end && pairs[a + pair] === pairs[b + pair]) pair++;
-    return pair;
-  }
-
-  /** Whether the leaf at pair `more` has, from pair `from` on, nothing less than the one at `less`. */
-  function includes(more: number, less: number, from: number): boolean {
-    const end = leafPairs;
-    for (let pair = from; pair < end; pair = differing(more, less, pair + 1)) {
-      const at = 2 * (more + pair);
-      const other = 2 * (less + pair);
-      if ((nodes[at] as number) < (nodes[other] as number)) return false;
-      if ((nodes[at + 1] as number) < (nodes[other + 1] as number)) return false;
-    }
-    return true;
-  }
-
-  /** Raises the words of a leaf that only the caller holds to those at pair `theirs`. */
+  /** Raises the words of a leaf that only the caller holds to those at `theirs`. */
   function mergeLeaves(own: number, theirs: number): number {
     const mine = own << NODE_SHIFT;
     for (let i = 0, width = 2 * leafPairs; i < width; i++) {
-      const word = nodes[2 * theirs + i] as number;
+      const word = nodes[theirs + i] as number;
       if (word > (nodes[mine + i] as number)) nodes[mine + i] = word;
     }
     return own;
