@@ -38,7 +38,7 @@ export class Table {
   #length = 0;
 
   /**
-   * @param what what it is a table of: "no room for more <what>"
+   * @param what what it is a table of, for errors: "the program has more <what> than …"
    * @param limit words that are enough for any program; fewer if so many addresses cannot be had
    * @throws LazyShadowError ERR_OUT_OF_MEMORY
    */
@@ -69,11 +69,12 @@ export class Table {
     if (count <= this.#length) return;
     const { address, sizeBytes } = this.#memory;
     if (count * WORD_BYTES > sizeBytes) {
-      throw new LazyShadowError('ERR_OUT_OF_MEMORY', `there is no room for more ${this.#what}.`, {
-        verb: 'commit',
-        address,
-        sizeBytes,
-      });
+      throw new LazyShadowError(
+        'ERR_OUT_OF_MEMORY',
+        `The program has more ${this.#what} than ${sizeBytes} bytes hold. Ask for less, a part of the program at a time, ` +
+          'or raise the limit of address space (ulimit -v) if there is one.',
+        { verb: 'commit', address, sizeBytes },
+      );
     }
     const whole = Math.min(sizeBytes, Math.ceil((count * WORD_BYTES) / STEP_BYTES) * STEP_BYTES);
     commitWritten(this.#memory, address + this.bytes, whole - this.bytes);

@@ -35,6 +35,7 @@ int main(int argc, char** argv) {
   test::geometryIsSound();
   test::reservationCostsNothing(reserve);
   test::commitIsChargedAndKeepsContents();
+  test::prefaultMakesPages();
   test::residentPagesOfALargePartAreCounted();
   test::rangesAreAddedUp();
   test::islandsLeaveMappingsForOthers();

@@ -86,6 +86,7 @@ void firstMappingIsTheLowest();
 
 // os_memory_test_commit.cc
 void commitIsChargedAndKeepsContents();
+void prefaultMakesPages();
 void decommitGivesBack();
 void verbsSpanNeighbouringMaps();
 void zeroKeepsTheCharge();

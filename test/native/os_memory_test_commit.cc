@@ -32,6 +32,22 @@ void commitIsChargedAndKeepsContents() {
   check(!readable(all.range.start + 24 * kMiB), "the part behind cannot be read");
 }
 
+void prefaultMakesPages() {
+  const Mapped all(4 * kMiB, Access::None);
+  checkOk(os::commit(all.range), "commit()");
+  const Range written = all.part(0, kMiB);
+  fill(written, 0x3c);
+  const Range fresh = all.part(2 * kMiB, kMiB);
+  os::prefault(all.part(0, 3 * kMiB));
+  // Where the system cannot, pages are made when they are written, as ever.
+  if (os::offers(Backing::MemoryFile, page())) {
+    checkEqual(usageOf(fresh).resident, fresh.size, "what is prefaulted is resident");
+  }
+  checkEqual(usageOf(all.part(3 * kMiB, kMiB)).resident, 0, "what lies behind is not");
+  check(holds(written, 0x3c), "what was written is kept");
+  check(readsZero(fresh), "what is fresh reads as zeros");
+}
+
 void decommitGivesBack() {
   const Mapped all(16 * kMiB, Access::None);
   checkOk(os::commit(all.range), "commit()");

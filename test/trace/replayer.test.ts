@@ -1,0 +1,58 @@
+/**
+ * One detector serves one replay after another: none may see what another has left, however that one ended.
+ */
+import { expect, it } from 'vitest';
+import { DEFAULT_GORACE } from '../../lib/race/gorace.js';
+import { Shadow } from '../../lib/shadow/shadow.js';
+import { TraceReader } from '../../lib/trace/reader.js';
+import { replayTrace, type ReplayOptions } from '../../lib/trace/replay.js';
+import { program, programBytes } from '../support/recordings.js';
+import { HEAP_SIZE } from '../support/sizes.js';
+
+const recordingOf = (name: string) => programBytes(program(name));
+
+const NAMES = ['racycounter', 'racymap', 'sieve', 'racycounter'];
+
+async function replayed(bytes: Uint8Array, options: ReplayOptions = {}) {
+  const shadow = new Shadow({ ...HEAP_SIZE, policy: 'touch' });
+  const reader = await TraceReader.open(bytes);
+  try {
+    return await replayTrace(reader, shadow, options);
+  } finally {
+    await reader.close();
+    shadow.release();
+  }
+}
+
+async function expectAnswer(name: string, bytes: Uint8Array): Promise<void> {
+  const { racyAddresses, events, goroutines } = await replayed(bytes);
+  const row = program(name);
+  expect(racyAddresses).toEqual(row.racyAddresses.map(Number));
+  expect(events).toBe(row.events);
+  expect(goroutines).toBe(row.goroutines);
+}
+
+it('one after another', async () => {
+  for (const name of NAMES) await expectAnswer(name, recordingOf(name));
+});
+
+it('several at once', async () => {
+  await Promise.all(NAMES.map((name) => expectAnswer(name, recordingOf(name))));
+});
+
+it('after one that was halted', async () => {
+  const bytes = recordingOf('racymap');
+  const halted = await replayed(bytes, { gorace: { ...DEFAULT_GORACE, haltOnError: true } });
+  expect(halted.reports.length).toBe(1);
+  expect(halted.events).toBeLessThan(program('racymap').events);
+  await expectAnswer('racymap', bytes);
+});
+
+it('after one that was damaged', async () => {
+  const bytes = recordingOf('racymap');
+  const damaged = new Uint8Array(bytes);
+  // The op of an event in the middle.
+  damaged[64 + 32 * 10_000] = 99;
+  await expect(replayed(damaged)).rejects.toMatchObject({ code: 'ERR_BAD_TRACE' });
+  await expectAnswer('racymap', bytes);
+});
