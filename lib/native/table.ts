@@ -29,6 +29,9 @@ const KEPT_BYTES = 8 * 1024 * 1024;
 /** Under `ulimit -v` or in an emulator a table gets by with less than was asked for, down to this. */
 const LEAST_BYTES = 16 * 1024 * 1024;
 
+/** A detector has six tables: together they leave more than half. */
+const FAIR_PART = 16;
+
 export class Table {
   /** All words that there can be; those below `length` may be touched. */
   readonly words: Int32Array;
@@ -94,11 +97,20 @@ export class Table {
 
 /** Addresses for so many bytes, or for half of it, or half of that. */
 function reserved(sizeBytes: number): Reservation {
-  for (let size = sizeBytes; ; size /= 2) {
+  for (let size = Math.min(sizeBytes, fairBytes()); ; size /= 2) {
     try {
       return reservePrivately(size);
     } catch (error) {
       if (size <= LEAST_BYTES || !(error instanceof LazyShadowError)) throw error;
     }
   }
+}
+
+/** What one table may take of the addresses that `ulimit -v` leaves: the rest is for the shadow, and for Node. */
+function fairBytes(): number {
+  const native = addon();
+  const { virtualLimitBytes } = native.systemMemory();
+  if (virtualLimitBytes === null) return Number.POSITIVE_INFINITY;
+  const left = virtualLimitBytes - native.processMemory().virtualBytes;
+  return Math.max(LEAST_BYTES, 2 ** Math.floor(Math.log2(Math.max(1, left / FAIR_PART))));
 }
