@@ -12,7 +12,6 @@
  * Invariants: words below `length` are committed, and zero until somebody writes them. Whoever has `words` holds the
  * table too, which keeps the memory, and touches nothing from `length` on: that would end the process.
  */
-import { constants } from 'node:buffer';
 import { addon } from './addon.js';
 import { LazyShadowError } from './errors.js';
 import { guarded } from './failures.js';
@@ -26,31 +25,61 @@ const STEP_BYTES = 64 * 1024;
 /** What a table that starts over keeps, because programs alike will want it again, and fresh pages cost more than these. */
 const KEPT_BYTES = 8 * 1024 * 1024;
 
-/** Under `ulimit -v` or in an emulator a table gets by with less than was asked for, down to this. */
-const LEAST_BYTES = 16 * 1024 * 1024;
+/** The addresses of all tables of one owner: as many as a buffer of Node 20 has bytes. */
+const SPACE_BYTES = 2 ** 32;
 
-/** A detector has six tables: together they leave more than half. */
-const FAIR_PART = 16;
+/** Under `ulimit -v` or in an emulator tables get by with less, down to this. */
+const LEAST_BYTES = 64 * 1024 * 1024;
+
+/** What the tables may take of the addresses that `ulimit -v` leaves: the rest is for the shadow, and for Node. */
+const FAIR_PART = 1 / 4;
+
+/**
+ * Addresses that the tables of one owner share. One buffer for all, because V8 takes the length of each new one for memory
+ * in use and collects garbage (native/views.h).
+ */
+export class TableSpace {
+  readonly #memory: Reservation;
+  readonly #buffer: ArrayBuffer;
+  #usedBytes = 0;
+
+  /** @throws LazyShadowError ERR_OUT_OF_MEMORY */
+  constructor() {
+    this.#memory = reserved();
+    const { address, sizeBytes } = this.#memory;
+    const windows = new (addon().Windows)();
+    this.#buffer = guarded('reserve', () => windows.open(address, sizeBytes));
+  }
+
+  /**
+   * A new table.
+   * @param what what it is a table of, for errors: "the program has more <what> than …"
+   * @param part its part of all addresses: a power of 1/2
+   */
+  table(what: string, part: number): Table {
+    const sizeBytes = this.#memory.sizeBytes * part;
+    const words = new Int32Array(this.#buffer, this.#usedBytes, sizeBytes / WORD_BYTES);
+    const address = this.#memory.address + this.#usedBytes;
+    this.#usedBytes += sizeBytes;
+    return new Table(what, words, address, this.#memory);
+  }
+}
 
 export class Table {
   /** All words that there can be; those below `length` may be touched. */
   readonly words: Int32Array;
   /** What it is a table of, for errors. */
   readonly #what: string;
+  readonly #address: number;
   readonly #memory: Reservation;
   #length = 0;
 
-  /**
-   * @param what what it is a table of, for errors: "the program has more <what> than …"
-   * @param limit words that are enough for any program; fewer if so many addresses cannot be had
-   * @throws LazyShadowError ERR_OUT_OF_MEMORY
-   */
-  constructor(what: string, limit: number) {
+  /** Use {@link TableSpace.table}. */
+  constructor(what: string, words: Int32Array, address: number, memory: Reservation) {
+    this.words = words;
     this.#what = what;
-    this.#memory = reserved(Math.min(limit * WORD_BYTES, constants.MAX_LENGTH));
-    const { address, sizeBytes } = this.#memory;
-    const windows = new (addon().Windows)();
-    this.words = new Int32Array(guarded('reserve', () => windows.open(address, sizeBytes)));
+    this.#address = address;
+    this.#memory = memory;
     this.reserve(1);
   }
 
@@ -70,7 +99,8 @@ export class Table {
    */
   reserve(count: number): void {
     if (count <= this.#length) return;
-    const { address, sizeBytes } = this.#memory;
+    const address = this.#address;
+    const sizeBytes = this.words.byteLength;
     if (count * WORD_BYTES > sizeBytes) {
       throw new LazyShadowError(
         'ERR_OUT_OF_MEMORY',
@@ -84,20 +114,23 @@ export class Table {
     this.#length = whole / WORD_BYTES;
   }
 
-  /** All words are zero again, and what a large program had goes back to the system. */
+  /** All words are zero again, and what a large program had goes back to the system, if that takes it. */
   reset(): void {
-    const { address } = this.#memory;
     if (this.bytes > KEPT_BYTES) {
-      this.#memory.decommit(address + KEPT_BYTES, this.bytes - KEPT_BYTES);
-      this.#length = KEPT_BYTES / WORD_BYTES;
+      try {
+        this.#memory.decommit(this.#address + KEPT_BYTES, this.bytes - KEPT_BYTES);
+        this.#length = KEPT_BYTES / WORD_BYTES;
+      } catch (error) {
+        if (!(error instanceof LazyShadowError)) throw error;
+      }
     }
     this.words.fill(0, 0, this.#length);
   }
 }
 
-/** Addresses for so many bytes, or for half of it, or half of that. */
-function reserved(sizeBytes: number): Reservation {
-  for (let size = Math.min(sizeBytes, fairBytes()); ; size /= 2) {
+/** Addresses for SPACE_BYTES, or for half of it, or half of that. */
+function reserved(): Reservation {
+  for (let size = Math.min(SPACE_BYTES, fairBytes()); ; size /= 2) {
     try {
       return reservePrivately(size);
     } catch (error) {
@@ -106,11 +139,11 @@ function reserved(sizeBytes: number): Reservation {
   }
 }
 
-/** What one table may take of the addresses that `ulimit -v` leaves: the rest is for the shadow, and for Node. */
+/** The power of 2 below what is fair under `ulimit -v`. */
 function fairBytes(): number {
   const native = addon();
   const { virtualLimitBytes } = native.systemMemory();
-  if (virtualLimitBytes === null) return Number.POSITIVE_INFINITY;
+  if (virtualLimitBytes === null) return SPACE_BYTES;
   const left = virtualLimitBytes - native.processMemory().virtualBytes;
-  return Math.max(LEAST_BYTES, 2 ** Math.floor(Math.log2(Math.max(1, left / FAIR_PART))));
+  return Math.max(LEAST_BYTES, 2 ** Math.floor(Math.log2(Math.max(1, left * FAIR_PART))));
 }

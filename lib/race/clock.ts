@@ -16,15 +16,16 @@
  * give back the root to hold from then on.
  */
 
-import { Table } from '../native/table.js';
+import type { TableSpace } from '../native/table.js';
 
 const NODE_SHIFT = 5;
 const NODE_WORDS = 1 << NODE_SHIFT;
 const NODE_MASK = NODE_WORDS - 1;
 const NODE_PAIRS = NODE_WORDS / 2;
 
-/** Nodes that there can be: 2 GiB of them. */
-const NODE_LIMIT = 2 ** 24;
+/** What of a detector's tables is nodes, 1 GiB of them, and a word for each. */
+const NODE_PART = 1 / 4;
+const COUNT_PART = NODE_PART / NODE_WORDS;
 
 /** The clock that knows nothing. */
 export const EMPTY_CLOCK = 0;
@@ -58,12 +59,12 @@ export interface Clocks {
 }
 
 /** What makes a clock larger may throw LazyShadowError ERR_OUT_OF_MEMORY. */
-export function createClocks(): Clocks {
-  const words = new Table('clocks', NODE_LIMIT << NODE_SHIFT);
-  const holders = new Table('clocks', NODE_LIMIT);
+export function createClocks(space: TableSpace): Clocks {
+  const words = space.table('clocks', NODE_PART);
+  const holders = space.table('clocks', COUNT_PART);
   const nodes = words.words;
   /** The same memory two words at a time, to compare and to copy them: POSITION_LIMIT keeps any two a finite number. */
-  const pairs = new Float64Array(nodes.buffer);
+  const pairs = new Float64Array(nodes.buffer, nodes.byteOffset, nodes.length / 2);
   /** How many hold a node. */
   const counts = holders.words;
   /** Nodes ever used; those that were given back are linked through their first word from `free` on. */

@@ -5,6 +5,7 @@
  * order in order.ts, Malloc's clearing in clearing.ts.
  */
 import { LazyShadowError } from '../native/errors.js';
+import { TableSpace } from '../native/table.js';
 import type { ShadowGeometry, ShadowMemory } from '../shadow/segment.js';
 import { type Accesses, ATOMIC_READ, ATOMIC_WRITE, createAccesses } from './access.js';
 import { Allocations } from './allocations.js';
@@ -31,11 +32,36 @@ export interface Program {
   readonly markStacks?: MarkRoots;
 }
 
+/**
+ * A detector that nobody uses. V8 has compiled its code for its tables, and to make another one costs a collection of
+ * garbage; so one serves one program after another, and a second one is made when two run at once.
+ */
+let spare: Detector | undefined;
+
 export class Detector {
+  /**
+   * A detector at the beginning of a program. Whoever gets it may give it back when the program is over.
+   * @throws LazyShadowError ERR_OUT_OF_MEMORY
+   */
+  static take(program: Program): Detector {
+    const { wordsPerGranule, pageShift } = program.shadow;
+    const fits = spare?.wordsPerGranule === wordsPerGranule && spare.pageShift === pageShift;
+    const detector = spare !== undefined && fits ? spare : new Detector(program.shadow);
+    spare = undefined;
+    detector.begin(program);
+    return detector;
+  }
+
+  /** The program is over, and the detector another one's from now on. What it knew is no more. */
+  static giveBack(detector: Detector): void {
+    detector.end();
+    spare = detector;
+  }
+
   readonly wordsPerGranule: number;
   readonly pageShift: number;
-  readonly clocks: Clocks = createClocks();
-  readonly goroutines = new Goroutines(this.clocks);
+  readonly clocks: Clocks;
+  readonly goroutines: Goroutines;
   readonly history: History;
   readonly stacks: Stacks;
   readonly windows = new Windows();
@@ -59,10 +85,13 @@ export class Detector {
     const geometry = { wordsPerGranule, pageShift };
     this.wordsPerGranule = wordsPerGranule;
     this.pageShift = pageShift;
+    const space = new TableSpace();
+    this.clocks = createClocks(space);
+    this.goroutines = new Goroutines(space, this.clocks);
     const { goroutines, windows, allocations } = this;
     const { state } = goroutines;
-    this.history = createHistory(state);
-    this.stacks = createStacks((mark) => {
+    this.history = createHistory(space, state);
+    this.stacks = createStacks(space, (mark) => {
       goroutines.markStacks(mark);
       this.history.markStacks(mark);
       allocations.markStacks(mark);
@@ -85,23 +114,20 @@ export class Detector {
     this.#clearing = new Clearing(windows, this.spill, geometry);
   }
 
-  /** A program begins, of which nothing has happened. */
+  /** A program begins, of which nothing has happened: the first one, or the first since {@link end}. */
   begin(program: Program): void {
-    this.#reset(program.shadow, program.historyEntries);
+    this.windows.reset(program.shadow);
+    this.history.keep(program.historyEntries);
     this.#program = program;
   }
 
-  /** The program is over, and the detector free for another one. What it knew is no more. */
+  /** The program is over. What was known of it is no more. */
   end(): void {
-    this.#reset(undefined, 0);
     this.#program = undefined;
-  }
-
-  #reset(shadow: ShadowMemory | undefined, historyEntries: number): void {
-    this.windows.reset(shadow);
+    this.windows.reset(undefined);
     this.goroutines.reset();
     this.clocks.reset();
-    this.history.reset(historyEntries);
+    this.history.reset();
     this.stacks.reset();
     this.spill.reset();
     this.objects.reset();

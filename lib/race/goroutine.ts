@@ -15,7 +15,7 @@
  * goroutine and an object for each would miss the cache.
  */
 import { LazyShadowError } from '../native/errors.js';
-import { Table } from '../native/table.js';
+import type { Table, TableSpace } from '../native/table.js';
 import { POSITION_LIMIT, SLOT_LIMIT } from './cell.js';
 import { type Clocks, EMPTY_CLOCK } from './clock.js';
 import { EMPTY_STACK } from './stack.js';
@@ -42,6 +42,10 @@ export const ENTRY = 7;
 /** Goroutine numbers are below this: tables are indexed by them. */
 export const GOROUTINE_LIMIT = 2 ** 24;
 
+/** What of a detector's tables is for slots, SLOT_LIMIT of them, and for goroutine numbers, GOROUTINE_LIMIT. */
+const STATE_PART = 1 / 32;
+const SLOT_PART = 1 / 64;
+
 /** What tables of goroutines have room for at first. */
 const FEW = 64;
 
@@ -57,17 +61,17 @@ export interface GoroutineInfo {
 }
 
 export class Goroutines {
-  readonly #states = new Table('goroutines at once', SLOT_LIMIT << STATE_SHIFT);
-  readonly #slots = new Table('goroutines', GOROUTINE_LIMIT);
+  readonly #states: Table;
+  readonly #slots: Table;
   /** 2^STATE_SHIFT words for each slot. */
-  readonly state: Int32Array = this.#states.words;
+  readonly state: Int32Array;
   /**
    * For each goroutine number below `known`: its slot plus 1, or 0 when it is not running. What lies beyond must not be
    * touched.
    */
-  readonly slots: Int32Array = this.#slots.words;
+  readonly slots: Int32Array;
   /** Goroutine numbers that have a word in `slots`. */
-  known = this.#slots.length;
+  known: number;
   readonly #clocks: Clocks;
   /** Slots ever used. */
   slotCount = 0;
@@ -87,7 +91,13 @@ export class Goroutines {
   /** The one of #finished that was looked at last. */
   #cursor = 0;
 
-  constructor(clocks: Clocks) {
+  /** @throws LazyShadowError ERR_OUT_OF_MEMORY */
+  constructor(space: TableSpace, clocks: Clocks) {
+    this.#states = space.table('goroutines at once', STATE_PART);
+    this.#slots = space.table('goroutines', SLOT_PART);
+    this.state = this.#states.words;
+    this.slots = this.#slots.words;
+    this.known = this.#slots.length;
     this.#clocks = clocks;
   }
 

@@ -21,7 +21,7 @@
  * others hold enough. Pages of finished goroutines are given up when they are too many, the longest finished first.
  */
 import { LazyShadowError } from '../native/errors.js';
-import { Table } from '../native/table.js';
+import type { TableSpace } from '../native/table.js';
 import { BYTES, POSITION_LIMIT } from './cell.js';
 import { ENTRY, POSITION, reserve, STATE_SHIFT } from './goroutine.js';
 import { EMPTY_STACK } from './stack.js';
@@ -44,8 +44,8 @@ const LARGEST_PAGE = 4096;
 /** Pages begin at multiples of this many words, so only there may one be full. */
 const PIECE_MASK = FIRST_PAGE * ENTRY_WORDS - 1;
 
-/** Words that entries can have in all: 4 GiB, which no array of Node 20's is larger than. */
-const WORD_LIMIT = 2 ** 30;
+/** What of a detector's tables is history: 2 GiB. */
+const WORD_PART = 1 / 2;
 
 /** Pages and slots that there is room for at first. */
 const FEW = 64;
@@ -100,16 +100,18 @@ export interface History {
   find(slot: number, position: number, bytes: number, now: number): PastAccess | undefined;
   /** Calls `mark` with every stack that an entry refers to, once for those in a row that refer to the same. */
   markStacks(mark: (stack: number) => void): void;
-  /** Nothing is known, and from now on as many of a slot's last positions as `entries` says at least. */
-  reset(entries: number): void;
+  /** How many of a slot's last positions are known at least; before there are any. */
+  keep(entries: number): void;
+  /** Nothing is known any more. */
+  reset(): void;
 }
 
 /**
  * What makes history longer may throw LazyShadowError ERR_OUT_OF_MEMORY, or ERR_OUT_OF_RANGE after POSITION_LIMIT.
  * @param state the slots' state (goroutine.ts)
  */
-export function createHistory(state: Int32Array): History {
-  const memory = new Table('past accesses', WORD_LIMIT);
+export function createHistory(space: TableSpace, state: Int32Array): History {
+  const memory = space.table('past accesses', WORD_PART);
   /** The entries. */
   const words = memory.words;
   /** The word after the last page. */
@@ -129,7 +131,11 @@ export function createHistory(state: Int32Array): History {
   const retired = new Set<number>();
   let retiredEntries = 0;
 
-  function reset(least: number): void {
+  function keep(least: number): void {
+    limit = least;
+  }
+
+  function reset(): void {
     memory.reset();
     used = 0;
     high = UNKNOWN_HIGH;
@@ -139,7 +145,6 @@ export function createHistory(state: Int32Array): History {
     newest = new Int32Array(FEW);
     oldest = new Int32Array(FEW);
     entries = new Int32Array(FEW);
-    limit = least;
     retired.clear();
     retiredEntries = 0;
   }
@@ -346,6 +351,7 @@ export function createHistory(state: Int32Array): History {
     record,
     find,
     markStacks,
+    keep,
     reset,
   };
 }

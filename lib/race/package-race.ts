@@ -53,8 +53,7 @@ export class Race {
     const windows = claimWindows('new Race', shadow);
     this.#shadow = shadow;
     this.#log = new RaceLog({ gorace, ranges: shadow.layout.application, onReport });
-    this.#detector = new Detector(windows);
-    this.#detector.begin({
+    this.#detector = Detector.take({
       shadow: windows,
       historyEntries: historyEntries(gorace.historySize),
       onSighting: (sighting) => this.#log.add(this.#detector, sighting),
@@ -88,6 +87,7 @@ export class Race {
   finalize(): void {
     this.#live();
     this.#finished = true;
+    Detector.giveBack(this.#detector);
   }
 
   /**

@@ -12,13 +12,13 @@
  * still uses. Invariant: a node number stays valid as long as its owner marks it on request.
  */
 
-import { Table } from '../native/table.js';
+import type { TableSpace } from '../native/table.js';
 
 /** The empty stack. */
 export const EMPTY_STACK = 0;
 
-/** Nodes that there can be: 512 MiB of them. */
-const NODE_LIMIT = 2 ** 25;
+/** What of a detector's tables is nodes: 512 MiB. */
+const NODE_PART = 1 / 8;
 
 /** Nodes before the first reclaiming; few, because most users of the library watch small programs. */
 const FIRST_LIMIT = 1024;
@@ -63,8 +63,8 @@ export interface Stacks {
   reset(): void;
 }
 
-export function createStacks(roots: MarkRoots): Stacks {
-  const memory = new Table('call stacks', NODE_LIMIT << NODE_SHIFT);
+export function createStacks(space: TableSpace, roots: MarkRoots): Stacks {
+  const memory = space.table('call stacks', NODE_PART);
   const nodes = memory.words;
   /** Open addressing, at most half full: node numbers, 0 where none. */
   let table = new Int32Array(FIRST_LIMIT * 2);
@@ -188,7 +188,8 @@ export function createStacks(roots: MarkRoots): Stacks {
     const count = live.reduce((sum, bit) => sum + bit, 0);
 
     const freed = limit - count;
-    if (freed < count || freed * MARKS_PER_FREED < marks) {
+    const most = nodes.length >> NODE_SHIFT;
+    if ((freed < count || freed * MARKS_PER_FREED < marks) && (limit < most || freed === 0)) {
       memory.reserve((limit * 2) << NODE_SHIFT);
       limit *= 2;
       const grown = new Int32Array(limit);

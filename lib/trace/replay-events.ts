@@ -23,9 +23,10 @@ const BLOCK_EVENTS = 512;
 const OP_AND_SIZE = ~0xff00;
 const ONE_BYTE = 1 << SIZE_SHIFT;
 
-/** A detector that recordings are replayed to, one after another. */
+const NO_EVENTS: Int32Array = new Int32Array(0);
+
+/** What feeds recordings to a detector, one after another. */
 export interface Replayer {
-  readonly detector: Detector;
   /** Events of the batch that the detector has taken. */
   done(): number;
   /**
@@ -45,18 +46,23 @@ export function createReplayer(detector: Detector): Replayer {
   let done = 0;
   // What a batch is replayed with.
   let validator: EventValidator;
-  let batch: Int32Array;
+  let batch = NO_EVENTS;
 
   function replay(checks: EventValidator, words: Int32Array, count: number): void {
     validator = checks;
     batch = words;
     done = 0;
-    while (done < count) {
-      const first = done;
-      const end = Math.min(first + BLOCK_EVENTS, count);
-      events.set(words.subarray(first * EVENT_WORDS, end * EVENT_WORDS));
-      replayBlock(first, (end - first) * EVENT_WORDS);
-      if (done < end) return;
+    try {
+      while (done < count) {
+        const first = done;
+        const end = Math.min(first + BLOCK_EVENTS, count);
+        events.set(words.subarray(first * EVENT_WORDS, end * EVENT_WORDS));
+        replayBlock(first, (end - first) * EVENT_WORDS);
+        if (done < end) return;
+      }
+    } finally {
+      // The whole recording, perhaps, which the next replay must not keep in memory.
+      batch = NO_EVENTS;
     }
   }
 
@@ -119,7 +125,6 @@ export function createReplayer(detector: Detector): Replayer {
   }
 
   return {
-    detector,
     done: () => done,
     replay,
   };

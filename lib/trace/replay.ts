@@ -14,7 +14,6 @@ import { Detector } from '../race/detector.js';
 import { DEFAULT_GORACE, type GoraceOptions, historyEntries } from '../race/gorace.js';
 import { RaceLog } from '../race/race-log.js';
 import type { RaceReport } from '../race/report.js';
-import type { ShadowGeometry } from '../shadow/segment.js';
 import { claimWindows, type Shadow } from '../shadow/shadow.js';
 import { badTrace } from './errors.js';
 import { type TraceReader, type UncheckedBatch, uncheckedBatches, wrongEvent } from './reader.js';
@@ -74,14 +73,13 @@ export async function replayTrace(
       if (gorace.haltOnError) throw HALT;
     },
   });
-  const replayer = takeReplayer(windows);
-  const { detector } = replayer;
-  detector.begin({
+  const detector: Detector = Detector.take({
     shadow: windows,
     historyEntries: historyEntries(gorace.historySize),
     onSighting: (sighting) => log.add(detector, sighting),
     markStacks: (mark) => log.markStacks(mark),
   });
+  const replayer = replayerOf(detector);
 
   let events = 0;
   let elapsed = 0n;
@@ -121,24 +119,19 @@ export async function replayTrace(
       symbols: await reader.symbols(),
     };
   } finally {
-    detector.end();
-    spare = replayer;
+    Detector.giveBack(detector);
   }
 }
 
-/**
- * A replayer that nobody uses. V8 has compiled its code for its tables: a second one beside it is slower, and so is all that
- * is compiled from then on.
- */
-let spare: Replayer | undefined;
+/** The loops over events that were made for detectors: each for one, whose tables are built into it. */
+const replayers = new WeakMap<Detector, Replayer>();
 
-function takeReplayer(geometry: ShadowGeometry): Replayer {
-  const taken = spare;
-  spare = undefined;
-  const fits =
-    taken?.detector.wordsPerGranule === geometry.wordsPerGranule &&
-    taken.detector.pageShift === geometry.pageShift;
-  return taken !== undefined && fits ? taken : createReplayer(new Detector(geometry));
+function replayerOf(detector: Detector): Replayer {
+  const known = replayers.get(detector);
+  if (known !== undefined) return known;
+  const made = createReplayer(detector);
+  replayers.set(detector, made);
+  return made;
 }
 
 /** Checks the events that are not replayed. */

@@ -3,6 +3,7 @@
  */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { TableSpace } from '../../lib/native/table.js';
 import { POSITION_LIMIT } from '../../lib/race/cell.js';
 import { createClocks, EMPTY_CLOCK } from '../../lib/race/clock.js';
 import { slow } from '../support/sizes.js';
@@ -17,7 +18,7 @@ interface Held {
 }
 
 /** One for all programs: what clocks there were in one must not show in the next. */
-const clocks = createClocks();
+const clocks = createClocks(new TableSpace());
 
 /** Some clocks that are held, each with what it should be. */
 class Program {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { TableSpace } from '../../lib/native/table.js';
 import { PLAIN } from '../../lib/race/cell.js';
 import { ENTRY, POSITION, STATE_SHIFT } from '../../lib/race/goroutine.js';
 import { createHistory, type PastAccess } from '../../lib/race/history.js';
@@ -43,10 +44,11 @@ describe('history', () => {
     const limits = fc.constantFrom(1, 16, 100, 1024, 32_768);
     const state = new Int32Array(SLOTS << STATE_SHIFT);
     // One for all: what it knew of one program must not show in the next.
-    const history = createHistory(state);
+    const history = createHistory(new TableSpace(), state);
     fc.assert(
       fc.property(limits, fc.array(command, { maxLength: 60 }), (limit, commands) => {
-        history.reset(limit);
+        history.reset();
+        history.keep(limit);
         state.fill(0);
         const slots = Array.from({ length: SLOTS }, () => new Plain());
         const position = (slot: number) => state[(slot << STATE_SHIFT) + POSITION] as number;
@@ -98,8 +100,8 @@ describe('history', () => {
 
   it('forgets finished goroutines when they hold more than 4 Mi entries, the longest finished first', () => {
     const state = new Int32Array(3 << STATE_SHIFT);
-    const history = createHistory(state);
-    history.reset(2 ** 22);
+    const history = createHistory(new TableSpace(), state);
+    history.keep(2 ** 22);
     const made: number[] = [];
     for (let slot = 0; slot < 3; slot++) {
       history.begin(slot);
@@ -128,8 +130,8 @@ describe('history', () => {
 
   it('takes 8 bytes an access', () => {
     const state = new Int32Array(1 << STATE_SHIFT);
-    const history = createHistory(state);
-    history.reset(2 ** 20);
+    const history = createHistory(new TableSpace(), state);
+    history.keep(2 ** 20);
     history.begin(0);
     for (let i = 0; i < 2 ** 20; i++) history.record(0, PLAIN | 1, i, 0, 1, 0);
     expect(history.bytes()).toBeLessThan(8.3 * 2 ** 20);

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { TableSpace } from '../../lib/native/table.js';
 import { createStacks, EMPTY_STACK, type MarkRoots } from '../../lib/race/stack.js';
 
 const step = fc.record({
@@ -12,7 +13,7 @@ const step = fc.record({
 
 /** One for all: what one test called must not show in the next. */
 let roots: MarkRoots;
-const stacks = createStacks((mark) => roots(mark));
+const stacks = createStacks(new TableSpace(), (mark) => roots(mark));
 
 /** No stacks yet, and somebody who marks them. */
 function begin(owner: MarkRoots): void {

@@ -3,11 +3,14 @@
  */
 import { expect, it } from 'vitest';
 import { DEFAULT_GORACE } from '../../lib/race/gorace.js';
+import { Race } from '../../lib/race/package-race.js';
 import { Shadow } from '../../lib/shadow/shadow.js';
 import { TraceReader } from '../../lib/trace/reader.js';
 import { replayTrace, type ReplayOptions } from '../../lib/trace/replay.js';
 import { program, programBytes } from '../support/recordings.js';
 import { HEAP_SIZE } from '../support/sizes.js';
+
+const HEAP = 0xc0_0000_0000;
 
 const recordingOf = (name: string) => programBytes(program(name));
 
@@ -55,4 +58,28 @@ it('after one that was damaged', async () => {
   damaged[64 + 32 * 10_000] = 99;
   await expect(replayed(damaged)).rejects.toMatchObject({ code: 'ERR_BAD_TRACE' });
   await expectAnswer('racymap', bytes);
+});
+
+it('after a Race that was finalized, and beside one that was not', async () => {
+  const race = (finalized: boolean) => {
+    const shadow = new Shadow(HEAP_SIZE);
+    const made = new Race({ shadow });
+    made.initialize(1);
+    made.mapShadow(HEAP, 4096);
+    made.goStart(1, 2, 1);
+    made.write(1, HEAP, 1);
+    made.write(2, HEAP, 2);
+    if (finalized) made.finalize();
+    expect(made.racyAddresses()).toEqual([HEAP]);
+    return { made, shadow };
+  };
+  const finalized = race(true);
+  const running = race(false);
+  await expectAnswer('racycounter', recordingOf('racycounter'));
+  running.made.write(2, HEAP + 8, 2);
+  running.made.read(1, HEAP + 8, 1);
+  expect(running.made.racyAddresses()).toEqual([HEAP, HEAP + 8]);
+  expect(() => finalized.made.read(1, HEAP, 1)).toThrow('finalized');
+  finalized.shadow.release();
+  running.shadow.release();
 });
