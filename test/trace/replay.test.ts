@@ -1,25 +1,11 @@
 import { describe, expect, it, vi } from 'vitest';
 import { parseGorace } from '../../lib/race/gorace.js';
-import { Shadow } from '../../lib/shadow/shadow.js';
 import { Op } from '../../lib/trace/format.js';
-import { TraceReader } from '../../lib/trace/reader.js';
-import { type ReplayOptions, replayTrace } from '../../lib/trace/replay.js';
 import { program, programBytes } from '../support/recordings.js';
-import { HEAP_SIZE } from '../support/sizes.js';
+import { replay } from '../support/replays.js';
 import { begun } from '../support/traces.js';
 
 const HEAP = 0xc0_0000_0000;
-
-async function replay(bytes: Uint8Array, options: ReplayOptions = {}) {
-  const shadow = new Shadow({ ...HEAP_SIZE, policy: 'touch' });
-  const reader = await TraceReader.open(bytes);
-  try {
-    return await replayTrace(reader, shadow, options);
-  } finally {
-    await reader.close();
-    shadow.release();
-  }
-}
 
 describe('replayTrace', () => {
   it('counts events, goroutines and time, and tells how far it is', async () => {

@@ -5,9 +5,8 @@ import { expect, it } from 'vitest';
 import { DEFAULT_GORACE } from '../../lib/race/gorace.js';
 import { Race } from '../../lib/race/package-race.js';
 import { Shadow } from '../../lib/shadow/shadow.js';
-import { TraceReader } from '../../lib/trace/reader.js';
-import { replayTrace, type ReplayOptions } from '../../lib/trace/replay.js';
 import { program, programBytes } from '../support/recordings.js';
+import { replay } from '../support/replays.js';
 import { HEAP_SIZE } from '../support/sizes.js';
 
 const HEAP = 0xc0_0000_0000;
@@ -16,19 +15,8 @@ const recordingOf = (name: string) => programBytes(program(name));
 
 const NAMES = ['racycounter', 'racymap', 'sieve', 'racycounter'];
 
-async function replayed(bytes: Uint8Array, options: ReplayOptions = {}) {
-  const shadow = new Shadow({ ...HEAP_SIZE, policy: 'touch' });
-  const reader = await TraceReader.open(bytes);
-  try {
-    return await replayTrace(reader, shadow, options);
-  } finally {
-    await reader.close();
-    shadow.release();
-  }
-}
-
 async function expectAnswer(name: string, bytes: Uint8Array): Promise<void> {
-  const { racyAddresses, events, goroutines } = await replayed(bytes);
+  const { racyAddresses, events, goroutines } = await replay(bytes);
   const row = program(name);
   expect(racyAddresses).toEqual(row.racyAddresses.map(Number));
   expect(events).toBe(row.events);
@@ -45,7 +33,7 @@ it('several at once', async () => {
 
 it('after one that was halted', async () => {
   const bytes = recordingOf('racymap');
-  const halted = await replayed(bytes, { gorace: { ...DEFAULT_GORACE, haltOnError: true } });
+  const halted = await replay(bytes, { gorace: { ...DEFAULT_GORACE, haltOnError: true } });
   expect(halted.reports.length).toBe(1);
   expect(halted.events).toBeLessThan(program('racymap').events);
   await expectAnswer('racymap', bytes);
@@ -56,7 +44,7 @@ it('after one that was damaged', async () => {
   const damaged = new Uint8Array(bytes);
   // The op of an event in the middle.
   damaged[64 + 32 * 10_000] = 99;
-  await expect(replayed(damaged)).rejects.toMatchObject({ code: 'ERR_BAD_TRACE' });
+  await expect(replay(damaged)).rejects.toMatchObject({ code: 'ERR_BAD_TRACE' });
   await expectAnswer('racymap', bytes);
 });
 
