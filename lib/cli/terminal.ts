@@ -4,7 +4,6 @@
  */
 
 import type { WriteStream } from 'node:tty';
-import { SingleBar } from 'cli-progress';
 import pico from 'picocolors';
 import { onExit } from 'signal-exit';
 import type { LazyShadowError } from '../native/errors.js';
@@ -29,8 +28,10 @@ export interface Progress {
 const WHOLE = 1000;
 
 /** A bar on standard error, and on nothing if that is no terminal. Gone when it is stopped, or the program ends. */
-export function progressBar(name: string): Progress {
+export async function progressBar(name: string): Promise<Progress> {
   if (process.stderr.isTTY !== true) return { update() {}, stop() {} };
+  // Loaded here, because no command should start later for a bar that it does not show.
+  const { SingleBar } = await import('cli-progress');
   const bar = new SingleBar({
     format: '{name} {bar} {percentage} % {text}',
     stream: process.stderr,

@@ -48,7 +48,7 @@ export function registerMeasure(program: Command): void {
 
 /** Measures, with a bar that says which policy is at work. */
 export async function measureWithProgress(options: MeasureOptions): Promise<MeasureResult> {
-  const bar = progressBar('measuring');
+  const bar = await progressBar('measuring');
   try {
     return await measure({ ...options, onProgress: (policy, done) => bar.update(done, policy) });
   } finally {

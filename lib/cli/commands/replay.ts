@@ -126,7 +126,7 @@ async function replayFile(
   flags: ReplayFlags,
 ): Promise<{ result: ReplayResult; shadow: MemoryAtEnd }> {
   const reader = await TraceReader.open(file);
-  const bar = progressBar(printable(reader.name));
+  const bar = await progressBar(printable(reader.name));
   try {
     const shadow = new Shadow({ policy: flags.policy, layout: flags.layout });
     try {

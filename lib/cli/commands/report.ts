@@ -49,7 +49,7 @@ export function registerReport(program: Command): void {
 async function writeReport(file: string, output: string, flags: Flags, version: string): Promise<void> {
   const { page } = await import('../../report/page.js');
   const { recordingReport } = await import('../../report/recording.js');
-  const bar = progressBar('replaying');
+  const bar = await progressBar('replaying');
   let recording;
   try {
     recording = await recordingReport(file, (done) => bar.update(done));

@@ -4,7 +4,6 @@
  */
 
 import type { Command } from 'commander';
-import { createLogUpdate } from 'log-update';
 import { measure } from '../../measure/measure.js';
 import type { Sample } from '../../measure/sample.js';
 import { humanBytes, logExtent } from '../../report/bytes.js';
@@ -33,7 +32,7 @@ export function registerTop(program: Command): void {
         '\n\nExample:\n  lazyshadow top --workload growth-shrink --seconds 20\n',
     )
     .action(async (_file: string | undefined, flags: Flags) => {
-      const view = process.stdout.isTTY === true ? tableView() : lineView();
+      const view = process.stdout.isTTY === true ? await tableView() : lineView();
       try {
         const result = await measure({
           ...experimentOf(flags),
@@ -72,7 +71,9 @@ function lineView(): View {
 }
 
 /** The latest sample of each policy as a table; log-update hides the cursor and brings it back, whatever ends us. */
-function tableView(): View {
+async function tableView(): Promise<View> {
+  // Loaded here, because it takes as long as all else that the command line loads.
+  const { createLogUpdate } = await import('log-update');
   const latest = new Map<Policy, Sample>();
   const colours = coloursFor(process.stdout);
   const update = createLogUpdate(process.stdout);
