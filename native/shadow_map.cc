@@ -130,14 +130,6 @@ Range ShadowMap::applicationOf(const Plane& plane, Range target) const {
                         (granule(target.end() + plane.bytesPerGranule - 1)) << kGranuleShift);
 }
 
-ShadowMap::PageStates::PageStates(size_t count) : size_(count) {
-  static_assert(static_cast<uint8_t>(PageState::Unmapped) == 0, "calloc makes every page Unmapped");
-  if (count == 0) return;
-  auto* const states = static_cast<uint8_t*>(std::calloc(count, 1));
-  if (states == nullptr) throw std::bad_alloc();
-  states_.reset(states, [](uint8_t* given) { std::free(given); });
-}
-
 /// Null while nothing of the segment was ever mapped.
 ShadowMap::Segment* ShadowMap::segmentAt(uint64_t index) const {
   if (lastFound_ != nullptr && lastFound_->index == index) return lastFound_;
@@ -148,12 +140,23 @@ ShadowMap::Segment* ShadowMap::segmentAt(uint64_t index) const {
 }
 
 void ShadowMap::makeSegment(uint64_t index, size_t region) {
+  static_assert(raw(PageState::Unmapped) == 0, "fresh memory says that every page is Unmapped");
   auto fresh = std::make_unique<Segment>();
   fresh->index = index;
   fresh->region = region;
+  std::array<size_t, kPlanes> counts{};
+  size_t all = 0;
   for (size_t plane = 0; plane < kPlanes; ++plane) {
-    const size_t bytes = windowOf(design_.regions[region].planes[plane], index).size;
-    fresh->pages[plane] = PageStates(bytes / page_);
+    counts[plane] = windowOf(design_.regions[region].planes[plane], index).size / page_;
+    all += counts[plane];
+  }
+  const auto memory =
+      std::make_shared<ReservedMemory>(0, Range{0, all}.outward(os::geometry().granularity).size,
+                                       os::Placement::Anywhere, os::Access::ReadWriteUncharged);
+  auto* states = reinterpret_cast<uint8_t*>(memory->range().start);
+  for (size_t plane = 0; plane < kPlanes; ++plane) {
+    fresh->pages[plane] = PageStates(std::shared_ptr<uint8_t[]>(memory, states), counts[plane]);
+    states += counts[plane];
   }
   segments_.emplace(index, std::move(fresh));
 }

@@ -151,12 +151,12 @@ class ShadowMap {
   std::vector<Block> blocks(Range application, size_t plane, size_t blockBytes) const;
 
  private:
-  /// The states of a window's pages. From calloc, because a segment has 300 KB of them and most programs map
-  /// little of most segments: the system gives memory only where a state is set.
+  /// The states of a window's pages, in memory that is the system's own: a segment has 300 KB of them, most
+  /// programs map little of most segments, and what the system gives is zero without being written.
   class PageStates {
    public:
     PageStates() = default;
-    explicit PageStates(size_t count);
+    PageStates(std::shared_ptr<uint8_t[]> states, size_t count) : size_(count), states_(std::move(states)) {}
     size_t size() const { return size_; }
     uint8_t* data() const { return states_.get(); }
     uint8_t& operator[](size_t page) const { return states_[page]; }
