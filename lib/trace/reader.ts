@@ -198,7 +198,9 @@ export class TraceReader {
     const { symbolOffset, pcCount } = this.header;
     const source = this.#source;
     const builder = new SymbolTableBuilder(this.name, pcCount);
-    const chunk = new Uint8Array(SYMBOL_CHUNK_BYTES);
+    // A byte more than there is, to see that it ends there.
+    const most = (source.sizeBytes ?? Number.POSITIVE_INFINITY) - symbolOffset + 1;
+    const chunk = new Uint8Array(Math.min(SYMBOL_CHUNK_BYTES, most));
     for (let position = symbolOffset; ; position += chunk.length) {
       const length = seekable ? await source.readAt(chunk, position) : await source.read(chunk);
       builder.push(chunk.subarray(0, length));
