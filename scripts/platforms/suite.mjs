@@ -72,7 +72,8 @@ export async function runSuite(
 ) {
   const folder = stage(name, addon, host.modules);
   const results = join(folder, 'results.json');
-  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--pool=forks'];
+  // One at a time: the lanes are what runs at once.
+  const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--pool=forks', '--maxWorkers=1'];
   const reporters = ['--reporter=default', '--reporter=json', '--outputFile.json=results.json'];
   let crash = '';
   try {
