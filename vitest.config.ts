@@ -7,7 +7,7 @@ export default defineConfig({
     exclude: ['test/faults/**'],
     // Forks, because tests measure their own process and spawn others; threads would share the numbers.
     pool: 'forks',
-    // A processor each: vitest keeps one for itself, which needs hardly any. On two that is a quarter of the time.
+    // Vitest would leave a processor to itself, which needs hardly any of it; on two, using it saves a quarter of the time.
     maxWorkers: '100%',
     testTimeout: 60_000,
     hookTimeout: 120_000,

@@ -72,7 +72,7 @@ function lineView(): View {
 
 /** The latest sample of each policy as a table; log-update hides the cursor and brings it back, whatever ends us. */
 async function tableView(): Promise<View> {
-  // Loaded here, because it takes as long as all else that the command line loads.
+  // Loaded here, because no other command should start a fifth later for it.
   const { createLogUpdate } = await import('log-update');
   const latest = new Map<Policy, Sample>();
   const colours = coloursFor(process.stdout);
