@@ -8,7 +8,7 @@
 //            matrix whose tools are not here is skipped, with the reason.
 // --ci:      --install, and a tool that is missing is a failure.
 // --write:   puts the table into README.md.
-// --counts:  writes how many tests passed and failed, in the form of vitest's JSON reporter.
+// --counts:  writes how many tests passed, and what failed, in the form of vitest's JSON reporter.
 // --addons:  only builds the addons, into prebuilds/, those whose tools are here; `npm pack` calls it.
 // --tarball: only installs this package, into an empty project, and tries it with this Node.
 // PLATFORM:  only these rows, or cells: linux-x64, "win32-x64/Node 22" ...
@@ -127,8 +127,11 @@ if (options.addons) {
   console.log(`\n${table}\n\n${passed} passed, ${failed} failed in the matrix`);
   writeFileSync(join(work, 'results.json'), JSON.stringify(results, null, 2));
   if (options.counts !== undefined) {
-    const counts = { numPassedTests: passed, numFailedTests: failed, testResults: [] };
-    writeFileSync(options.counts, JSON.stringify(counts));
+    const testResults = results.flatMap(({ platform, column, failures }) => {
+      const cell = { name: `${platform}, ${column}`, status: 'failed', assertionResults: [] };
+      return failures.map((message) => ({ ...cell, message }));
+    });
+    writeFileSync(options.counts, JSON.stringify({ numPassedTests: passed, testResults }));
   }
   if (options.write) writeBetweenMarks('README.md', 'the matrix', table);
   process.exitCode = failed > 0 || chosen.length === 0 ? 1 : 0;

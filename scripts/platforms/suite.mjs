@@ -2,6 +2,7 @@
 // that could be loaded in its stead.
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { failuresOf, shortName } from '../vitest-results.mjs';
 import { execute, root, work } from './commands.mjs';
 
 const COPIED = [
@@ -51,11 +52,6 @@ function stage(name, binary, modules) {
   return folder;
 }
 
-/** A test file's path from the root; Wine names the folder another way than Linux. */
-function shortName(file) {
-  return file.slice(file.lastIndexOf('/test/') + 1);
-}
-
 /**
  * Runs vitest.
  * @param name of the run: its folder's and its log's
@@ -88,15 +84,11 @@ export async function runSuite(
   }
   // A process that crashed can still have ended with 0, and one that ended badly has tests that say why.
   if (!existsSync(results)) throw new Error(`no results\n${crash}`);
-  const { numPassedTests: passed, testResults } = JSON.parse(readFileSync(results, 'utf8'));
-  const failures = testResults.flatMap(({ name: file, status, message, assertionResults }) => {
-    const failed = assertionResults.filter((test) => test.status === 'failed');
-    if (failed.length === 0 && status === 'failed') return [`${shortName(file)}: ${message}`];
-    return failed.map((test) => `${shortName(file)}: ${test.fullName}\n${test.failureMessages.join('\n')}`);
-  });
+  const report = JSON.parse(readFileSync(results, 'utf8'));
+  const failures = failuresOf(report);
   if (crash !== '' && failures.length === 0) failures.push(crash);
   const skips = {};
-  for (const { name: file, assertionResults } of testResults) {
+  for (const { name: file, assertionResults } of report.testResults) {
     for (const { status, fullName, meta } of assertionResults) {
       if (status === 'passed' || status === 'failed') continue;
       const reason = meta?.skipReason;
@@ -104,5 +96,5 @@ export async function runSuite(
       else skips[reason] = (skips[reason] ?? 0) + 1;
     }
   }
-  return { passed, skips, failures };
+  return { passed: report.numPassedTests, skips, failures };
 }
