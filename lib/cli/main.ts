@@ -9,15 +9,6 @@ import { fileURLToPath } from 'node:url';
 import { Command, CommanderError } from 'commander';
 import { packageRoot } from '../native/addon.js';
 import { LazyShadowError } from '../native/errors.js';
-import { registerCompletion } from './commands/completion.js';
-import { registerDoctor } from './commands/doctor.js';
-import { registerInspect } from './commands/inspect.js';
-import { registerMeasure } from './commands/measure.js';
-import { registerRecord } from './commands/record.js';
-import { registerReplay } from './commands/replay.js';
-import { registerReport } from './commands/report.js';
-import { registerRunGo } from './commands/run-go.js';
-import { registerTop } from './commands/top.js';
 import { sayError } from './terminal.js';
 
 const EXIT_BAD_INPUT = 2;
@@ -40,6 +31,26 @@ function version(): string {
   return manifest.version;
 }
 
+/** What adds each command, in the order of the help. The last completes the others. */
+const COMMANDS = {
+  record: async () => (await import('./commands/record.js')).registerRecord,
+  'run-go': async () => (await import('./commands/run-go.js')).registerRunGo,
+  replay: async () => (await import('./commands/replay.js')).registerReplay,
+  report: async () => (await import('./commands/report.js')).registerReport,
+  measure: async () => (await import('./commands/measure.js')).registerMeasure,
+  top: async () => (await import('./commands/top.js')).registerTop,
+  inspect: async () => (await import('./commands/inspect.js')).registerInspect,
+  doctor: async () => (await import('./commands/doctor.js')).registerDoctor,
+  completion: async () => (await import('./commands/completion.js')).registerCompletion,
+} satisfies Record<string, () => Promise<(program: Command) => void>>;
+
+/** The commands that these arguments can be about: where the first names one, no other needs to be loaded. */
+function commandsFor([first]: readonly string[]): (keyof typeof COMMANDS)[] {
+  const all = Object.keys(COMMANDS) as (keyof typeof COMMANDS)[];
+  const named = all.filter((name) => name === first && name !== 'completion');
+  return named.length > 0 ? named : all;
+}
+
 /**
  * Runs one command.
  * @param args what was typed after the program's name
@@ -53,19 +64,7 @@ export async function run(args: readonly string[]): Promise<number> {
     .version(version())
     .exitOverride()
     .addHelpText('after', HELP);
-  for (const register of [
-    registerRecord,
-    registerRunGo,
-    registerReplay,
-    registerReport,
-    registerMeasure,
-    registerTop,
-    registerInspect,
-    registerDoctor,
-    // Last: it completes the others.
-    registerCompletion,
-  ])
-    register(program);
+  for (const name of commandsFor(args)) (await COMMANDS[name]())(program);
   for (const command of program.commands) command.exitOverride().showHelpAfterError('(--help tells more)');
   try {
     await program.parseAsync([...args], { from: 'user' });
