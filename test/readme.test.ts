@@ -86,7 +86,7 @@ describe('what a user types', hasShell, () => {
       const shown = BLOCKS.find(({ text }) => text.startsWith(`$ ${command}\n`));
       // Reports on standard output, their number on standard error, where npm may have put warnings of its own.
       if (shown !== undefined) {
-        expect(stdout + stderr.replace(/^npm warn.*\n/gm, '')).toBe(
+        expect(stdout + stderr.replace(/^npm (?:warn|notice).*\n/gm, '')).toBe(
           shown.text.slice(shown.text.indexOf('\n') + 1),
         );
       }

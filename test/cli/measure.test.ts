@@ -172,12 +172,12 @@ describe('with no arguments', unlessWine, () => {
 
 describe('workloads', () => {
   it.each(['growth', 'growth-shrink', 'sparse', 'arenas'])('%s runs under every policy', (workload) => {
-    const result = measured(['--workload', workload, '--heap', '64MiB']);
+    const result = measured(['--workload', workload, '--heap', '16MiB']);
     expect(result).toMatchObject({ trace: null, workload });
     for (const { policy, ok, final } of result.policies) {
       expect(ok).toBe(policy !== 'eager' || hasEager);
       if (!ok) continue;
-      expect(final.heapBytes).toBe(workload === 'growth-shrink' ? 2 ** 25 : 2 ** 26);
+      expect(final.heapBytes).toBe(workload === 'growth-shrink' ? 2 ** 23 : 2 ** 24);
       expect(final.residentBytes).toBeGreaterThan(0);
     }
   });
@@ -205,7 +205,7 @@ describe('workloads', () => {
   });
 
   it.each(['heap-cache', 'heap-tree', 'heap-large'])('%s runs on a Go heap, and shows it', (workload) => {
-    const { policies } = measured(['--workload', workload, '--heap', '32MiB', '--policy', 'lazy,touch']);
+    const { policies } = measured(['--workload', workload, '--heap', '16MiB', '--policy', 'lazy,touch']);
     for (const { ok, error, final } of policies) {
       expect({ ok, error }).toEqual({ ok: true, error: null });
       const { heapSysBytes = 0, heapInuseBytes = 0, heapReleasedBytes = 0 } = final.goHeap ?? {};
@@ -217,7 +217,7 @@ describe('workloads', () => {
     }
     const [lazy, touch] = policies.map(({ final }) => final.goHeap);
     expect(touch).toEqual(lazy);
-    const { stdout } = lazyshadow(['measure', '--workload', workload, '--heap', '16M', '--policy', 'touch']);
+    const { stdout } = lazyshadow(['measure', '--workload', workload, '--heap', '8M', '--policy', 'touch']);
     expect(stdout).toMatch(/HeapSys +HeapInuse +HeapReleased/);
   });
 
@@ -235,7 +235,7 @@ describe('workloads', () => {
   });
 
   it('gives memory back where the heap shrinks', () => {
-    const { policies } = measured(['--workload', 'growth-shrink', '--heap', '64M', '--policy', 'lazy']);
+    const { policies } = measured(['--workload', 'growth-shrink', '--heap', '16M', '--policy', 'lazy']);
     const committed = policies[0]?.samples.map(({ committedBytes }) => committedBytes) ?? [];
     const final = policies[0]?.final.committedBytes ?? 0;
     expect(Math.max(...committed)).toBeGreaterThan(1.9 * final);

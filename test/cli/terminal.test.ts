@@ -51,7 +51,7 @@ function processesWith(mark: string): string[] {
 
 describe('on a terminal', unlessNoTerminal, () => {
   it('measure has a bar that names the policy at work, and is gone before the table', () => {
-    const { output, code } = onTerminal(['measure', '--workload', 'growth', '--heap', '64M']);
+    const { output, code } = onTerminal(['measure', '--workload', 'growth', '--heap', '16M']);
     expect(code).toBe(0);
     for (const policy of ['eager', 'unreserved', 'lazy', 'touch'])
       expect(output).toMatch(new RegExp(`measuring [=-]+ \\d+ % ${policy}`));
@@ -74,7 +74,7 @@ describe('on a terminal', unlessNoTerminal, () => {
   });
 
   it('top draws its table in place, with bars where there is room, and ends with the result', () => {
-    const args = ['top', '--workload', 'growth', '--heap', '64M', '--seconds', '1'];
+    const args = ['top', '--workload', 'growth', '--heap', '16M', '--seconds', '1'];
     const { output, code } = onTerminal(args);
     expect(code).toBe(0);
     expectCursor(output);
@@ -83,7 +83,7 @@ describe('on a terminal', unlessNoTerminal, () => {
     const text = stripVTControlCharacters(output);
     expect(text).toMatch(/lazy +\d+\.\d s +\d+ MiB +577\.1 GiB .*█+▒*·+/);
     expect(text.slice(text.lastIndexOf('growth workload'))).toMatch(/touch +577\.1 GiB/);
-    const less = ['top', '--workload', 'growth', '--heap', '16M', '--seconds', '1'];
+    const less = ['top', '--workload', 'growth', '--heap', '8M', '--seconds', '1'];
     const narrow = stripVTControlCharacters(onTerminal(less, { columns: 90 }).output);
     expect(narrow).toMatch(/lazy +\d+\.\d s/);
     expect(narrow).not.toContain('█');

@@ -67,7 +67,6 @@ describe('systemMemory', () => {
     const field = (name: string) =>
       Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(meminfo)?.[1]) * 1024;
     expect(system.commitLimitBytes).toBe(field('CommitLimit'));
-    near(system.commitTotalBytes ?? 0, field('Committed_AS'), 2 ** 31); // other processes come and go
     const number = (path: string) => Number(readFileSync(path, 'utf8'));
     expect(system.overcommitMode).toBe(number('/proc/sys/vm/overcommit_memory'));
     expect(system.maxMapCount).toBe(number('/proc/sys/vm/max_map_count'));
@@ -75,6 +74,15 @@ describe('systemMemory', () => {
     const unlimited = /^Max address space\s+unlimited/m.test(readFileSync('/proc/self/limits', 'utf8'));
     expect(system.virtualLimitBytes === null).toBe(unlimited);
   });
+});
+
+it('the commit of all processes agrees with /proc', unlessNoProc, async () => {
+  // Others come and go between the two looks, gigabytes of them when tests run beside this one: but not at each.
+  const difference = () => {
+    const committed = /^Committed_AS:\s+(\d+) kB/m.exec(readFileSync('/proc/meminfo', 'utf8'))?.[1];
+    return Math.abs((systemMemory().commitTotalBytes ?? 0) - Number(committed) * 1024);
+  };
+  await expect.poll(difference, { timeout: 20_000 }).toBeLessThan(64 * MiB);
 });
 
 describe('firstMapping', () => {

@@ -33,7 +33,9 @@ describe('a process killed in the middle of mapping', () => {
     child.kill('SIGKILL');
     expect(await closed).toBe('SIGKILL');
     expect(readdirSync(directory)).toEqual([]);
-    expect(shared()).toEqual(before);
+    // A browser in another test has files there too, for moments.
+    const added = () => shared().filter((file) => !before.includes(file));
+    await expect.poll(added, { timeout: 20_000 }).toEqual([]);
     if (linux) expect(existsSync(`/proc/${child.pid}/smaps`)).toBe(false);
     rmSync(directory, { recursive: true });
   });

@@ -2,10 +2,9 @@
  * A headless Chromium, which opens pages as a person's browser would and keeps what it has to complain about. CI installs
  * it; on a machine without it tests that need it are skipped, in CI on Linux they fail.
  */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { type BrowserContext, chromium, type Page } from 'playwright-core';
+import { existsSync } from 'node:fs';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { afterAll } from 'vitest';
 import { linux } from './proc.js';
 import { emulated } from './sizes.js';
 import { unless } from './skips.js';
@@ -34,31 +33,35 @@ export interface OpenPage {
   readonly requests: readonly string[];
 }
 
-/** Opens a file, lets it be looked at, and closes the browser. */
+let browser: Promise<Browser> | undefined;
+afterAll(async () => (await browser)?.close());
+
+/** The one browser of a test file: starting it takes longer than most of what is looked at. */
+function theBrowser(): Promise<Browser> {
+  browser ??= chromium.launch({
+    executablePath: EXECUTABLE,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+  return browser;
+}
+
+/** Opens a file as somebody who was never here before, lets it be looked at, and closes it. */
 export async function withPage<T>(
   file: string,
   { width, colorScheme }: View,
   use: (open: OpenPage) => Promise<T>,
 ): Promise<T> {
-  const profile = mkdtempSync(join(tmpdir(), 'lazyshadow-browser-'));
-  let context: BrowserContext | undefined;
+  const visitor = await (await theBrowser()).newContext({ viewport: { width, height: 900 }, colorScheme });
   try {
-    context = await chromium.launchPersistentContext(profile, {
-      executablePath: EXECUTABLE,
-      args: [
-        '--headless',
-        '--no-sandbox',
-        '--disable-gpu',
-        '--disable-quic',
-        '--no-first-run',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--disable-sync',
-      ],
-      viewport: { width, height: 900 },
-      colorScheme,
-    });
-    const page = await context.newPage();
+    const page = await visitor.newPage();
     const complaints: string[] = [];
     const requests: string[] = [];
     page.on('console', (message) => complaints.push(`${message.type()}: ${message.text()}`));
@@ -74,7 +77,6 @@ export async function withPage<T>(
       },
     });
   } finally {
-    await context?.close();
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+    await visitor.close();
   }
 }
