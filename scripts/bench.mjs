@@ -12,22 +12,21 @@
 // The native column needs Go and a C compiler: scripts/bench/native-replay.c is linked with the race runtime that
 // `go build -race` would link in. The ratio is native time by our warm time: above 1 we are faster.
 //
-// --write puts the tables into docs/performance.md and README.md. --check compares the ratios, whose geometric mean
-// moves little from machine to machine, with those of scripts/bench/ratios.json (written by --record), and exits 1 if
-// ours is 1.5 times as slow as it was.
+// --write puts the tables into docs/performance.md and README.md. --check compares the ratios with those that --record
+// wrote into scripts/bench/ratios.json on a machine of the same kind, and exits 1 if ours is 1.5 times as slow as it was.
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildCommit } from './bench/commit.mjs';
 import { buildNative, keptRecordings, root, unpacked } from './bench/recordings.mjs';
 import { againstTable, replayTable, startUpTable, writeTables } from './bench/tables.mjs';
+import { ratiosHere, recordRatios } from './bench/ratios.mjs';
 import { geometricMean, median } from './statistics.mjs';
 
 /** How much slower than recorded fails the check: more than a busy machine does to a geometric mean of ratios. */
 const SLOWDOWN = 1.5;
-const RATIOS = join(root, 'scripts/bench/ratios.json');
 const REPLAY = join(root, 'scripts/bench/replay-once.mjs');
 const DIST = join(root, 'dist');
 
@@ -82,6 +81,7 @@ function replayed(recordings, policies, native) {
       native: natively && {
         nsPerEvent: nativeNs,
         peakRssBytes: median(natively.map(({ peakRssBytes }) => peakRssBytes)),
+        firstTouchNs: median(natively.map(({ firstTouchNs }) => firstTouchNs)),
       },
       policies: policies.map((policy, k) => {
         const of = (field) => median(samples[i][k].map((sample) => sample[field]));
@@ -108,15 +108,13 @@ function check(recordings) {
   if (native === undefined) throw new Error('the check needs Go and a C compiler on Linux, x64');
   const results = replayed(recordings, ['touch'], native);
   const now = Object.fromEntries(results.map(({ name, policies: [{ ratio }] }) => [name, ratio]));
-  if (values.record) {
-    const rounded = Object.entries(now).map(([name, ratio]) => [name, Number(ratio.toFixed(3))]);
-    writeFileSync(RATIOS, `${JSON.stringify(Object.fromEntries(rounded), undefined, 2)}\n`);
-    return;
-  }
-  const recorded = JSON.parse(readFileSync(RATIOS, 'utf8'));
+  const firstTouchNs = median(results.map(({ native }) => native.firstTouchNs));
+  if (values.record) return recordRatios(firstTouchNs, now);
+  const recorded = ratiosHere(firstTouchNs);
+  console.log(`the first write to a page takes ${firstTouchNs} ns: ${recorded.of}`);
   const slowdowns = Object.entries(now).map(([name, ratio]) => {
-    console.log(`${name}: ${ratio.toFixed(2)} times native, recorded as ${recorded[name]}`);
-    return recorded[name] / ratio;
+    console.log(`${name}: ${ratio.toFixed(2)} times native, recorded as ${recorded.ratios[name]}`);
+    return recorded.ratios[name] / ratio;
   });
   const slowdown = geometricMean(slowdowns);
   const verdict = slowdown < SLOWDOWN ? 'within' : 'BEYOND';
