@@ -103,8 +103,11 @@ export function cells() {
   for (const name of CONTRACT_TARGETS) {
     if (notHere(name) !== undefined || isSanitized(name)) continue;
     const lock = name === 'win32-x64' ? 'wine' : undefined;
+    // Linked with musl itself, which is compiled first, with its C++ library: seven minutes.
+    const isLong = name === 'linux-musl-x64';
     add(name === 'host' ? here : name, 'C++ contract', async () => contractResult(await holdContract(name)), {
       lock,
+      isLong,
     });
   }
   for (const [platform, { start, suite, versions, ...how }] of Object.entries(HOSTS)) {
