@@ -23,6 +23,9 @@ export const ATOMIC_READ = 0;
 /** Any other atomic. */
 export const ATOMIC_WRITE = WRITE;
 
+/** Touched pages that are looked for before a page, which so has 15 more made with it: the call costs less than these then. */
+const LONGEST_RUN = 60;
+
 const SEGMENT_LOW_BITS = 32 - SEGMENT_SHIFT;
 const SEGMENT_MASK = 2 ** SEGMENT_SHIFT - 1;
 
@@ -188,12 +191,39 @@ export function createAccesses(
 
   /** Makes the page of a shadow word usable; false if it is not mapped. */
   function commit(first: number): boolean {
-    if (pages[first >> pageShift] !== PAGE_MAPPED) return false;
-    windows.shadow.touchShadow(window.segment, first << 2, wordsPerGranule << 2);
-    if (pages[first >> pageShift] !== PAGE_TOUCHED) return false;
-    // A page that is read first gets the system's page of zeros, and a second fault when it is written.
-    cells[first] = 0;
-    return true;
+    const page = first >> pageShift;
+    if (pages[page] !== PAGE_MAPPED) return false;
+    const end = growthEnd(page);
+    if (end === page + 1) return touchPages(page, end);
+    try {
+      return touchPages(page, end);
+    } catch {
+      // There may be room for what is needed, if not for what comes with it.
+      return touchPages(page, page + 1);
+    }
+  }
+
+  /**
+   * The end of what is made with `page`. Shadow is mostly touched upwards, as the heap grows: so behind it come as many
+   * mapped pages as are a quarter of those that were touched right before it. That is never more than a quarter too much.
+   */
+  function growthEnd(page: number): number {
+    let run = 0;
+    while (run < LONGEST_RUN && run < page && pages[page - run - 1] === PAGE_TOUCHED) run++;
+    const most = Math.min(page + 1 + (run >> 2), pages.length);
+    let end = page + 1;
+    while (end < most && pages[end] === PAGE_MAPPED) end++;
+    return end;
+  }
+
+  /** Touches the pages from `from` up to `end`; whether the first is touched now: another thread may unmap any of them. */
+  function touchPages(from: number, end: number): boolean {
+    windows.shadow.touchShadow(window.segment, from << (pageShift + 2), (end - from) << (pageShift + 2));
+    for (let page = from; page < end; page++) {
+      // A page that is read first gets the system's page of zeros, and a second fault when it is written.
+      if (pages[page] === PAGE_TOUCHED) cells[page << pageShift] = 0;
+    }
+    return pages[from] === PAGE_TOUCHED;
   }
 
   return { one, range, called, leaveWindow };
