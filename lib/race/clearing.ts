@@ -1,97 +1,99 @@
 /**
  * What Malloc does to cells: accesses from before it are forgotten, to the byte.
+ *
+ * Most objects are small, so what is cleared is mostly a few granules of one segment, and the path to there is integers.
  */
-import { GRANULE_BYTES, PAGE_TOUCHED, SEGMENT_SHIFT, type ShadowGeometry } from '../shadow/segment.js';
-import { BYTES, byteMask, CELL_WORDS, SPILLED } from './cell.js';
+import { GRANULE_SHIFT, PAGE_TOUCHED, SEGMENT_SHIFT, type ShadowGeometry } from '../shadow/segment.js';
+import { BYTES, CELL_WORDS, SPILLED } from './cell.js';
 import type { Spill } from './spill.js';
-import type { Windows } from './window.js';
+import type { Window, Windows } from './window.js';
 
 /** From this size on Malloc leaves clearing to the shadow, which gives large parts back to the system. */
 const BULK_CLEAR_BYTES = 64 * 1024;
 
+const SEGMENT_LOW_BITS = 32 - SEGMENT_SHIFT;
 const SEGMENT_MASK = 2 ** SEGMENT_SHIFT - 1;
 
-export class Clearing {
-  readonly #windows: Windows;
-  readonly #spill: Spill;
-  readonly #granuleShift: number;
-  readonly #wordsPerGranule: number;
-  /** log2 of the shadow words of a page. */
-  readonly #pageShift: number;
+/** Empties the cells of the bytes [address, address + sizeBytes), which are all below 2^48. */
+export type Clear = (low: number, high: number, sizeBytes: number) => void;
 
-  constructor(windows: Windows, spill: Spill, { wordsPerGranule, pageShift }: ShadowGeometry) {
-    this.#windows = windows;
-    this.#spill = spill;
-    this.#wordsPerGranule = wordsPerGranule;
-    this.#granuleShift = Math.log2(wordsPerGranule);
-    this.#pageShift = pageShift - 2;
+export function createClearing(
+  windows: Windows,
+  spill: Spill,
+  { wordsPerGranule, pageShift }: ShadowGeometry,
+): Clear {
+  const wordShift = Math.log2(wordsPerGranule);
+  /** log2 of the shadow words of a page. */
+  const pageWordShift = pageShift - 2;
+
+  function clear(low: number, high: number, sizeBytes: number): void {
+    let index = (high << SEGMENT_LOW_BITS) | (low >>> SEGMENT_SHIFT);
+    let at = low & SEGMENT_MASK;
+    let rest = sizeBytes;
+    while (rest > 0) {
+      const count = Math.min(rest, SEGMENT_MASK + 1 - at);
+      const window = windows.at(index);
+      if (window !== undefined) clearWithin(window, at, count);
+      rest -= count;
+      at = 0;
+      index++;
+    }
   }
 
-  /** Empties the cells of [address, address + sizeBytes). */
-  clear(address: number, sizeBytes: number): void {
-    const end = address + sizeBytes;
-    const firstWhole = Math.ceil(address / GRANULE_BYTES) * GRANULE_BYTES;
-    const endWhole = Math.floor(end / GRANULE_BYTES) * GRANULE_BYTES;
-    if (firstWhole > endWhole) {
-      this.#clearPart(endWhole, byteMask(address - endWhole, sizeBytes));
+  /** Empties the cells of `count` bytes of a segment, from byte `at` of it on. */
+  function clearWithin(window: Window, at: number, count: number): void {
+    const first = at >>> GRANULE_SHIFT;
+    const last = (at + count - 1) >>> GRANULE_SHIFT;
+    const head = (BYTES << (at & 7)) & BYTES;
+    const tail = BYTES >>> (7 - ((at + count - 1) & 7));
+    if (first === last && (head & tail) !== BYTES) {
+      clearPart(window, first, head & tail);
       return;
     }
-    if (address < firstWhole) {
-      const before = firstWhole - address;
-      this.#clearPart(firstWhole - GRANULE_BYTES, byteMask(GRANULE_BYTES - before, before));
-    }
-    if (end > endWhole) this.#clearPart(endWhole, byteMask(0, end - endWhole));
-    if (endWhole - firstWhole >= BULK_CLEAR_BYTES) {
-      this.#windows.shadow.clearShadow(firstWhole, endWhole - firstWhole);
-    } else if (endWhole > firstWhole) {
-      this.#clearWhole(firstWhole, endWhole);
+    const from = head === BYTES ? first : first + 1;
+    const end = tail === BYTES ? last + 1 : last;
+    if (from > first) clearPart(window, first, head);
+    if (end === last) clearPart(window, last, tail);
+    if (end - from < BULK_CLEAR_BYTES >> GRANULE_SHIFT) {
+      clearWhole(window, from, end);
+    } else {
+      windows.shadow.clearShadow(window.base + (from << GRANULE_SHIFT), (end - from) << GRANULE_SHIFT);
     }
   }
 
-  /** Clears the cells of whole granules, page by page. */
-  #clearWhole(start: number, end: number): void {
-    for (let address = start; address < end;) {
-      const index = Math.floor(address / 2 ** SEGMENT_SHIFT);
-      const base = index * 2 ** SEGMENT_SHIFT;
-      const stop = Math.min(end, base + SEGMENT_MASK + 1);
-      const window = this.#windows.at(index);
-      if (window !== undefined) {
-        const { shadow, shadowPages } = window.segment;
-        const last = ((stop - base) >>> 3) << this.#granuleShift;
-        for (let at = ((address - base) >>> 3) << this.#granuleShift; at < last;) {
-          const page = at >> this.#pageShift;
-          const next = Math.min(last, (page + 1) << this.#pageShift);
-          if (shadowPages[page] === PAGE_TOUCHED) clearWords(shadow, at, next);
-          at = next;
-        }
-      }
-      address = stop;
+  /** Clears the cells of the granules from `from` up to `end`, page by page. */
+  function clearWhole(window: Window, from: number, end: number): void {
+    const { shadow, shadowPages } = window.segment;
+    const last = end << wordShift;
+    for (let at = from << wordShift; at < last;) {
+      const page = at >> pageWordShift;
+      const next = Math.min(last, (page + 1) << pageWordShift);
+      if (shadowPages[page] === PAGE_TOUCHED) emptyCells(shadow, at, next);
+      at = next;
     }
   }
 
   /** Takes the bytes of `mask` out of the cells of one granule. */
-  #clearPart(address: number, mask: number): void {
-    const index = Math.floor(address / 2 ** SEGMENT_SHIFT);
-    const window = this.#windows.at(index);
-    if (window === undefined || mask === 0) return;
+  function clearPart(window: Window, granule: number, mask: number): void {
     const { shadow, shadowPages } = window.segment;
-    const granule = (address - window.base) / GRANULE_BYTES;
-    const first = granule << this.#granuleShift;
-    if (shadowPages[first >> this.#pageShift] !== PAGE_TOUCHED) return;
-    for (let at = first; at < first + this.#wordsPerGranule; at += CELL_WORDS) {
+    const first = granule << wordShift;
+    if (shadowPages[first >> pageWordShift] !== PAGE_TOUCHED) return;
+    for (let at = first; at < first + wordsPerGranule; at += CELL_WORDS) {
       if (shadow[at + 1] === SPILLED) {
         const list = shadow[at] as number;
-        const pool = this.#spill.words;
-        for (let cell = this.#spill.first(list); cell < this.#spill.end(list); cell += CELL_WORDS) {
+        const pool = spill.words;
+        for (let cell = spill.first(list); cell < spill.end(list); cell += CELL_WORDS) {
           const old = pool[cell] as number;
-          if (pool[cell + 1] !== 0 && clearBytes(pool, cell, mask)) this.#spill.removed(list, cell, old);
+          if (pool[cell + 1] !== 0 && clearBytes(pool, cell, mask)) spill.removed(list, cell, old);
         }
-        if (this.#spill.isEmpty(list)) this.#spill.close(window, granule, list);
+        if (spill.isEmpty(list)) spill.close(window, granule, list);
       } else if (shadow[at + 1] !== 0) {
         clearBytes(shadow, at, mask);
       }
     }
   }
+
+  return clear;
 }
 
 /** Takes bytes out of a cell; true if it is empty then. */
@@ -103,8 +105,11 @@ function clearBytes(cells: Int32Array, at: number, mask: number): boolean {
   return empty;
 }
 
-/** Writes zeros. Small ranges by hand: TypedArray.fill has the cost of a call into the engine. */
-function clearWords(words: Int32Array, from: number, to: number): void {
-  if (to - from > 128) words.fill(0, from, to);
-  else for (let at = from; at < to; at++) words[at] = 0;
+/**
+ * Empties the cells in the words from `from` up to `end`. A few by hand, since TypedArray.fill has the cost of a call into
+ * the engine; and of these the positions alone, which say that a cell is empty.
+ */
+function emptyCells(words: Int32Array, from: number, end: number): void {
+  if (end - from > 128) words.fill(0, from, end);
+  else for (let at = from; at < end; at += CELL_WORDS) words[at + 1] = 0;
 }

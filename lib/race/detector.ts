@@ -9,7 +9,7 @@ import { TableSpace } from '../native/table.js';
 import type { ShadowGeometry, ShadowMemory } from '../shadow/segment.js';
 import { type Accesses, ATOMIC_READ, ATOMIC_WRITE, createAccesses } from './access.js';
 import { Allocations } from './allocations.js';
-import { Clearing } from './clearing.js';
+import { type Clear, createClearing } from './clearing.js';
 import { type Clocks, createClocks } from './clock.js';
 import { type GoroutineInfo, Goroutines, POSITION, STACK, STATE_SHIFT } from './goroutine.js';
 import { createHistory, type History } from './history.js';
@@ -17,7 +17,7 @@ import { Leaks } from './leak.js';
 import { Order } from './order.js';
 import { createRecording, type OnSighting } from './record.js';
 import { Spill } from './spill.js';
-import { createStacks, EMPTY_STACK, type MarkRoots, type Stacks } from './stack.js';
+import { createStacks, EMPTY_STACK, joinWords, type MarkRoots, type Stacks } from './stack.js';
 import { SyncObjects } from './sync.js';
 import { checkRange, Windows } from './window.js';
 
@@ -73,7 +73,7 @@ export class Detector {
   /** As `accesses`: acquires and releases by the goroutine that has a slot. */
   readonly order: Order;
   readonly #leaks = new Leaks();
-  readonly #clearing: Clearing;
+  readonly #clear: Clear;
   #program: Program | undefined;
 
   /**
@@ -111,7 +111,7 @@ export class Detector {
       onSighting: (sighting) => this.#program?.onSighting(sighting),
     });
     this.accesses = createAccesses(geometry, windows, state, this.stacks, recording);
-    this.#clearing = new Clearing(windows, this.spill, geometry);
+    this.#clear = createClearing(windows, this.spill, geometry);
   }
 
   /** A program begins, of which nothing has happened: the first one, or the first since {@link end}. */
@@ -292,13 +292,14 @@ export class Detector {
    * Earlier accesses to [address, address + sizeBytes) no longer race.
    * @param goroutine who allocates, 0 if that is not known
    */
-  malloc(address: number, sizeBytes: number, goroutine = 0): void {
+  malloc(low: number, high: number, sizeBytes: number, goroutine: number): void {
+    const address = joinWords(low, high);
     checkRange('Malloc', address, sizeBytes);
     if (sizeBytes === 0) return;
     const slot = this.goroutines.find(goroutine);
     if (slot >= 0) this.allocations.add(address, sizeBytes, goroutine, this.#stack(slot));
     else this.allocations.add(address, sizeBytes, 0, EMPTY_STACK);
-    this.#clearing.clear(address, sizeBytes);
+    this.#clear(low, high, sizeBytes);
   }
 
   /** The sync objects of [address, address + sizeBytes) are forgotten. */

@@ -181,7 +181,9 @@ export class Race {
    */
   malloc(address: number, sizeBytes: number, goroutine = 0): void {
     this.#by(goroutine);
-    this.#detector.malloc(checkedAddress(address), checkedSize(address, sizeBytes), goroutine);
+    checkedAddress(address);
+    checkedSize(address, sizeBytes);
+    this.#detector.malloc(address | 0, Math.floor(address / HIGH), sizeBytes, goroutine);
   }
 
   /**

@@ -144,7 +144,7 @@ export function createStacks(space: TableSpace, roots: MarkRoots): Stacks {
   function pcs(stack: number): number[] {
     const found: number[] = [];
     for (let node = stack; node !== EMPTY_STACK; node = parent(node)) {
-      found.push(joinPc(nodes[(node << NODE_SHIFT) + PC_LOW] as number, highs[node] as number));
+      found.push(joinWords(nodes[(node << NODE_SHIFT) + PC_LOW] as number, highs[node] as number));
     }
     return found;
   }
@@ -226,6 +226,6 @@ function hash(stack: number, pcLow: number): number {
 }
 
 /** The two words of a pc, or of an address, as the number it is. */
-export function joinPc(low: number, high: number): number {
+export function joinWords(low: number, high: number): number {
   return high * PC_HIGH_FACTOR + (low >>> 0);
 }

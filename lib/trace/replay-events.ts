@@ -12,7 +12,7 @@
 import { PLAIN_WRITE, READ } from '../race/access.js';
 import type { Detector } from '../race/detector.js';
 import { STACK, STATE_SHIFT } from '../race/goroutine.js';
-import { EMPTY_STACK } from '../race/stack.js';
+import { EMPTY_STACK, joinWords } from '../race/stack.js';
 import { EVENT_WORDS, FLAG_SUCCEEDED, Op } from './format.js';
 import { type EventValidator, SIZE_SHIFT, UNCOMMON_HIGHS } from './validate.js';
 
@@ -143,7 +143,7 @@ function replayRare(detector: Detector, words: Int32Array, at: number): void {
   const goroutine = words[at + 1] as number;
   const low = words[at + 2] as number;
   const high = words[at + 3] as number;
-  const arg = numberOf(words[at + 4] as number, words[at + 5] as number);
+  const arg = joinWords(words[at + 4] as number, words[at + 5] as number);
   const pcLow = words[at + 6] as number;
   const pcHigh = words[at + 7] as number;
   const size = head >>> SIZE_SHIFT;
@@ -190,10 +190,10 @@ function replayRare(detector: Detector, words: Int32Array, at: number): void {
       );
       break;
     case Op.Malloc:
-      detector.malloc(numberOf(low, high), arg, allocator(words, at));
+      detector.malloc(low, high, arg, allocator(words, at));
       break;
     case Op.Free:
-      detector.free(numberOf(low, high), arg);
+      detector.free(joinWords(low, high), arg);
       break;
     case Op.Acquire:
       detector.acquire(goroutine, low, high);
@@ -237,7 +237,7 @@ function replayRare(detector: Detector, words: Int32Array, at: number): void {
       detector.goEnd(goroutine);
       break;
     case Op.MapShadow:
-      detector.mapShadow(numberOf(low, high), arg);
+      detector.mapShadow(joinWords(low, high), arg);
       break;
     case Op.FinalizerGoroutine:
       detector.finalizerGoroutine(goroutine);
@@ -255,8 +255,4 @@ function replayRare(detector: Detector, words: Int32Array, at: number): void {
 function allocator(words: Int32Array, at: number): number {
   const before = words[at - EVENT_WORDS + 1];
   return before !== undefined && before === words[at + EVENT_WORDS + 1] ? before : 0;
-}
-
-function numberOf(low: number, high: number): number {
-  return high * 2 ** 32 + (low >>> 0);
 }
