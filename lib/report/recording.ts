@@ -4,6 +4,7 @@
 
 import type { RaceReport, ReportedAccess } from '../race/report.js';
 import { type JsonAccess, type JsonRace, jsonRace } from '../race/report-json.js';
+import { REPLAY_LAYOUT } from '../shadow/layouts.js';
 import { Shadow } from '../shadow/shadow.js';
 import { inspectTrace, type TraceSummary } from '../trace/inspect.js';
 import { TraceReader } from '../trace/reader.js';
@@ -45,7 +46,7 @@ export async function recordingReport(
 ): Promise<RecordingReport> {
   const summary = await withReader(file, inspectTrace);
   return withReader(file, async (reader) => {
-    const shadow = new Shadow({ policy: 'touch' });
+    const shadow = new Shadow({ policy: 'touch', layout: REPLAY_LAYOUT });
     try {
       const { reports, racyAddresses, symbols } = await replayTrace(reader, shadow, {
         onProgress: (events) => onProgress?.(events / reader.header.eventCount),

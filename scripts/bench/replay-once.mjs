@@ -11,6 +11,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
+/** That of `lazyshadow replay`. */
+const LAYOUT = 'node-x2';
+
 /** Events that a warm figure rests on, and bounds for the replays that this makes: V8 needs some to optimise. */
 const WARM_EVENTS = 3_000_000;
 const LEAST_ROUNDS = 6;
@@ -20,7 +23,7 @@ const [dist, policy, file, only] = process.argv.slice(2);
 const { Shadow, TraceReader, replayTrace } = await import(pathToFileURL(join(dist, 'esm/index.js')).href);
 
 async function replay(source) {
-  const shadow = new Shadow({ policy });
+  const shadow = new Shadow({ policy, layout: LAYOUT });
   const reader = await TraceReader.open(source);
   const { eventCount } = reader.header;
   const start = process.cpuUsage();

@@ -119,6 +119,17 @@ describe('lazyshadow replay', () => {
     }
   });
 
+  it('keeps two cells a granule, in half the shadow of four, unless told otherwise', async () => {
+    const committed = async (...layout: string[]) => {
+      const { stdout } = await replay('--json', '--policy', 'lazy', ...layout, clean);
+      return JSON.parse(stdout).shadow.committedBytes;
+    };
+    const two = await committed('--layout', 'node-x2');
+    expect(await committed()).toBe(two);
+    // Per byte of memory: two bytes of shadow or four, and half a byte of metainfo.
+    expect((await committed('--layout', 'node-x4')) / two).toBeCloseTo(4.5 / 2.5, 2);
+  });
+
   it('writes SARIF to --output', async () => {
     const output = join(directory, 'races.sarif');
     expect(await replay(racy, '--format', 'sarif', '--output', output)).toMatchObject({

@@ -10,7 +10,7 @@ import { type GoraceOptions, parseGorace } from '../../race/gorace.js';
 import { jsonAddress, jsonRace } from '../../race/report-json.js';
 import { type SarifRun, sarifLog } from '../../race/report-sarif.js';
 import { formatReport, formatSummary } from '../../race/report-text.js';
-import { DEFAULT_LAYOUT, LAYOUT_NAMES } from '../../shadow/layouts.js';
+import { LAYOUT_NAMES, REPLAY_LAYOUT } from '../../shadow/layouts.js';
 import { DEFAULT_POLICY, POLICIES, type Policy } from '../../shadow/policies.js';
 import { Shadow } from '../../shadow/shadow.js';
 import { TraceReader } from '../../trace/reader.js';
@@ -47,7 +47,7 @@ export function registerReplay(program: Command): void {
     .addOption(
       new Option('--layout <name>', 'where the shadow lies')
         .choices([...LAYOUT_NAMES])
-        .default(DEFAULT_LAYOUT),
+        .default(REPLAY_LAYOUT),
     )
     .addOption(
       new Option('--gorace <options>', 'as the variable GORACE: "history_size=7 halt_on_error=1"')

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { type GoraceOptions, parseGorace } from '../../race/gorace.js';
 import { formatReport, formatSummary } from '../../race/report-text.js';
+import { REPLAY_LAYOUT } from '../../shadow/layouts.js';
 import { Shadow } from '../../shadow/shadow.js';
 import { TraceReader } from '../../trace/reader.js';
 import { recordProgram } from '../../trace/record/record.js';
@@ -50,7 +51,7 @@ async function runGo(command: readonly string[], flags: Flags): Promise<number> 
 
 async function reportRaces(path: string, gorace: GoraceOptions): Promise<void> {
   const reader = await TraceReader.open(path);
-  const shadow = new Shadow();
+  const shadow = new Shadow({ layout: REPLAY_LAYOUT });
   try {
     const { reports, symbols } = await replayTrace(reader, shadow, { gorace });
     const options = {
