@@ -5,6 +5,7 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { createRaceRuntime, Heap, Race, Reservation, Shadow, shadowHooks } from '../lib/index.js';
+import { HEAP_SIZE } from './support/sizes.js';
 
 /** The paths by which own properties lead to a buffer. */
 function buffersWithin(root: object): string[] {
@@ -33,7 +34,7 @@ const makers: Record<string, () => object> = {
     return reservation;
   },
   Shadow() {
-    const shadow = new Shadow({ policy: 'touch' });
+    const shadow = new Shadow({ ...HEAP_SIZE, policy: 'touch' });
     shadow.mapShadow(0xc000000000, 65536);
     return shadow;
   },
@@ -43,17 +44,17 @@ const makers: Record<string, () => object> = {
     return heap;
   },
   'heap with shadow hooks'() {
-    return new Heap({ scavenger: false, maxMemBytes: 2 ** 26, race: shadowHooks(new Shadow()) });
+    return new Heap({ scavenger: false, maxMemBytes: 2 ** 26, race: shadowHooks(new Shadow(HEAP_SIZE)) });
   },
   Race() {
-    const race = new Race({ shadow: new Shadow() });
+    const race = new Race({ shadow: new Shadow(HEAP_SIZE) });
     race.initialize(1);
     race.mapShadow(0xc000000000, 65536);
     race.write(1, 0xc000000000, 1);
     return race;
   },
   'race runtime'() {
-    const race = createRaceRuntime({ shadow: new Shadow() });
+    const race = createRaceRuntime({ shadow: new Shadow(HEAP_SIZE) });
     race.raceinit(1, 0x1000, 4096);
     race.racewrite(1, 0x1000, 1);
     return race;
