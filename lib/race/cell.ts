@@ -5,7 +5,7 @@
  *             +-------------------------+-----+-----+----------------+
  *             | slot                    |plain|write| bytes          |
  *             +-------------------------+-----+-----+----------------+
- *     word 1   position: 0 the cell is empty; > 0 when the slot made the access; -1 see SPILLED
+ *     word 1   position: 0 the cell is empty, whatever word 0 is; > 0 when the slot made the access; -1 see SPILLED
  *
  * - `slot` names the goroutine, as the component of the vector clocks that is its own (goroutine.ts).
  * - `bytes` has bit i for byte i of the granule.
