@@ -11,7 +11,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-/** That of `lazyshadow replay`. */
+/** That of `lazyshadow replay`, by its name, since DIST may be of a commit that has no constant for it. */
 const LAYOUT = 'node-x2';
 
 /** Events that a warm figure rests on, and bounds for the replays that this makes: V8 needs some to optimise. */

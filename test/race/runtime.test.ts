@@ -81,6 +81,19 @@ describe('the race runtime', () => {
     expect(race.RaceErrors()).toBe(1);
   });
 
+  it.each([7, 24, 3000, 200_000])(
+    'forgets cells to the byte on both sides of a segment’s edge, %i bytes each',
+    (reach) => {
+      const edge = HEAP + 2 ** 28;
+      race.racemapshadow(edge - 2 ** 20, 2 ** 21);
+      const around = [edge - reach - 1, edge - reach, edge - 1, edge, edge + reach - 1, edge + reach];
+      for (const address of around) race.racewrite(1, address, 0x400020);
+      race.racemalloc(edge - reach, 2 * reach);
+      for (const address of around) race.racewrite(2, address, 0x400030);
+      expect(race.racyAddresses()).toEqual([edge - reach - 1, edge + reach]);
+    },
+  );
+
   it('acquires and releases on behalf of a goroutine, unless the caller is disabled', () => {
     race.racewrite(2, HEAP, 1);
     race.raceDisable(1);
