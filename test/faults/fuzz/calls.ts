@@ -42,8 +42,11 @@ export class Calls {
     expected: Expected,
     call: () => Result,
   ): Result | undefined {
-    const { code, result } = this.#make(name, args, call);
-    insist(code === expected, () => `${name} gave ${code ?? 'no error'}, not ${expected ?? 'no error'}`);
+    const { error, result } = this.#make(name, args, call);
+    insist(
+      error?.code === expected,
+      () => `${name} gave ${error ? `${error.code} (${error.message})` : 'no error'}, not ${expected ?? 'no error'}`,
+    );
     return result;
   }
 
@@ -56,24 +59,24 @@ export class Calls {
     name: string,
     args: readonly unknown[],
     call: () => Result,
-  ): { code?: string; result?: Result } {
+  ): { error?: LazyShadowError; result?: Result } {
     this.note(name, args);
     try {
       return { result: call() };
     } catch (error) {
-      return { code: this.refusal(name, error) };
+      return { error: this.refusal(name, error) };
     }
   }
 
-  /** The code of what a call threw, which must be an error that says something. */
-  refusal(name: string, error: unknown): string {
+  /** What a call threw, which must be an error that says something. */
+  refusal(name: string, error: unknown): LazyShadowError {
     if (!(error instanceof LazyShadowError)) {
       throw new Inconsistency(`${name} threw ${error instanceof Error ? error.stack : shown(error)}`);
     }
     insist(error.message.length > 10, () => `${name} says only ${JSON.stringify(error.message)}`);
     insist(error.code !== 'ERR_CORRUPT', () => `${name}: ${error.message}`);
     this.refused++;
-    return error.code;
+    return error;
   }
 }
 
