@@ -264,7 +264,7 @@ export function createClocks(space: TableSpace): Clocks {
   }
 
   return {
-    capacity: () => 2 ** (rootShift + NODE_SHIFT),
+    capacity: () => 1 << (rootShift + NODE_SHIFT),
     liveNodes: () => live,
     bytes: () => words.bytes + holders.bytes,
     cover,

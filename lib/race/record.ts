@@ -204,6 +204,12 @@ export function createRecording(parts: RecordingParts): Recording {
           continue;
         }
       }
+      let known = false;
+      for (let other = CELL_WORDS; other < wordsPerGranule; other += CELL_WORDS) {
+        const at = home ^ other;
+        known ||= (((cells[at] as number) ^ word) & (word | SLOT)) === 0 && (cells[at + 1] as number) > floor;
+      }
+      if (known) continue;
       own = access(window, granule, word, pcLow, pcHigh, own) | 0;
     }
     return own;
@@ -230,14 +236,16 @@ export function createRecording(parts: RecordingParts): Recording {
     const last = first + wordsPerGranule - CELL_WORDS;
     const list = cells[last] as number;
     const pool = spill.words;
+    // A read conflicts with no read: its own cells are all that can matter.
+    const alone = (word & WRITE) === 0 && !spill.hasWrites(list);
+    if (!alone && isKnown(list, word, floor)) return position;
     metSame = NONE;
     metFree = NONE;
     meet(cells, first, last, NONE, word, floor, window, granule, pcLow, pcHigh);
     const same = metSame;
     const free = metFree;
     metSame = NONE;
-    if ((word & WRITE) === 0 && !spill.hasWrites(list)) {
-      // A read conflicts with no read: its own cells are all that can matter.
+    if (alone) {
       for (let at = spill.probe(list, word >>> SLOT_SHIFT); !spill.endsProbe(at); at = spill.next(list, at)) {
         if (pool[at + 1] === 0 || ((pool[at] as number) ^ word) >>> SLOT_SHIFT !== 0) continue;
         if (((pool[at] as number) & word & ~SLOT) === (word & ~SLOT) && (pool[at + 1] as number) > floor)
@@ -264,6 +272,16 @@ export function createRecording(parts: RecordingParts): Recording {
     }
     if (spill.isEmpty(list)) spill.close(window, granule, list);
     return own;
+  }
+
+  /** Whether a list has a cell of the access's epoch that covers it. */
+  function isKnown(list: number, word: number, floor: number): boolean {
+    const pool = spill.words;
+    for (let at = spill.probe(list, word >>> SLOT_SHIFT); !spill.endsProbe(at); at = spill.next(list, at)) {
+      if ((((pool[at] as number) ^ word) & (word | SLOT)) === 0 && (pool[at + 1] as number) > floor)
+        return true;
+    }
+    return false;
   }
 
   /** Adds a cell to a granule whose inline cells are in use. Writes stay inline while they can: reads scan lists with writes. */

@@ -28,7 +28,7 @@ const USED = 5;
 export const SPILL_HEADER_WORDS = 6;
 
 /** log2 of the cells of a new list. */
-const FIRST_SIZE = 3;
+const FIRST_SIZE = 2;
 
 /** SEGMENT of a list that was given back. */
 const FREE = -1;

@@ -2,7 +2,7 @@
  * Windows: the segments of shadow that a detector has at hand, and which of their granules it may use.
  *
  * Accesses alternate between data segment and heap, so a change of window must be cheap: the windows of the segments
- * that were asked for last are found at the low bits of their index.
+ * that were asked for last are found by their index.
  * Shadow is mapped in whole pages; accesses count only in the bytes that MapShadow named, so each window
  * knows those too.
  */
@@ -48,7 +48,7 @@ export const NO_WINDOW: Window = {
 
 export class Windows {
   #shadow: ShadowMemory | undefined;
-  /** By the low bits of the segment's index: the window that was asked for last. */
+  /** By `handOf` the segment's index: the window that was asked for last. */
   readonly #atHand: Window[] = new Array<Window>(AT_HAND).fill(NO_WINDOW);
   /** All windows in use, by segment. */
   readonly #windows = new Map<number, Window>();
@@ -80,7 +80,7 @@ export class Windows {
 
   /** The window of segment `index`, or undefined while none of it is mapped. */
   at(index: number): Window | undefined {
-    const window = this.#atHand[index & (AT_HAND - 1)] as Window;
+    const window = this.#atHand[handOf(index)] as Window;
     return window.segment.index === index ? window : this.#find(index);
   }
 
@@ -120,7 +120,7 @@ export class Windows {
 
   #find(index: number): Window | undefined {
     const window = this.#windows.get(index) ?? this.#open(index);
-    if (window !== undefined) this.#atHand[index & (AT_HAND - 1)] = window;
+    if (window !== undefined) this.#atHand[handOf(index)] = window;
     return window;
   }
 
@@ -145,6 +145,11 @@ export class Windows {
     window.endGranule = Math.ceil((Math.min(last.end, end) - window.base) / GRANULE_BYTES);
     window.holes = within.length > 1;
   }
+}
+
+/** Go's data lies in segment 0 and its heap from 0xc00 on: their low bits alone would be the same. */
+function handOf(index: number): number {
+  return (index + (index >>> 8)) & (AT_HAND - 1);
 }
 
 /** @throws LazyShadowError ERR_OUT_OF_RANGE if the range leaves the 48-bit address space. */
