@@ -236,20 +236,17 @@ export function createRecording(parts: RecordingParts): Recording {
     const last = first + wordsPerGranule - CELL_WORDS;
     const list = cells[last] as number;
     const pool = spill.words;
-    // A read conflicts with no read: its own cells are all that can matter.
-    const alone = (word & WRITE) === 0 && !spill.hasWrites(list);
-    if (!alone && isKnown(list, word, floor)) return position;
+    if (isKnown(list, word, floor)) return position;
     metSame = NONE;
     metFree = NONE;
     meet(cells, first, last, NONE, word, floor, window, granule, pcLow, pcHigh);
     const same = metSame;
     const free = metFree;
     metSame = NONE;
-    if (alone) {
+    if ((word & WRITE) === 0 && !spill.hasWrites(list)) {
+      // A read conflicts with no read: its own cells are all that can matter.
       for (let at = spill.probe(list, word >>> SLOT_SHIFT); !spill.endsProbe(at); at = spill.next(list, at)) {
         if (pool[at + 1] === 0 || ((pool[at] as number) ^ word) >>> SLOT_SHIFT !== 0) continue;
-        if (((pool[at] as number) & word & ~SLOT) === (word & ~SLOT) && (pool[at + 1] as number) > floor)
-          return position;
         meet(pool, at, at + CELL_WORDS, list, word, floor, window, granule, pcLow, pcHigh);
       }
     } else {
