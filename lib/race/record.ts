@@ -236,7 +236,7 @@ export function createRecording(parts: RecordingParts): Recording {
     const last = first + wordsPerGranule - CELL_WORDS;
     const list = cells[last] as number;
     const pool = spill.words;
-    if (isKnown(list, word, floor)) return position;
+    if (spill.knows(list, word, floor)) return position;
     metSame = NONE;
     metFree = NONE;
     meet(cells, first, last, NONE, word, floor, window, granule, pcLow, pcHigh);
@@ -269,16 +269,6 @@ export function createRecording(parts: RecordingParts): Recording {
     }
     if (spill.isEmpty(list)) spill.close(window, granule, list);
     return own;
-  }
-
-  /** Whether a list has a cell of the access's epoch that covers it. */
-  function isKnown(list: number, word: number, floor: number): boolean {
-    const pool = spill.words;
-    for (let at = spill.probe(list, word >>> SLOT_SHIFT); !spill.endsProbe(at); at = spill.next(list, at)) {
-      if ((((pool[at] as number) ^ word) & (word | SLOT)) === 0 && (pool[at + 1] as number) > floor)
-        return true;
-    }
-    return false;
   }
 
   /** Adds a cell to a granule whose inline cells are in use. Writes stay inline while they can: reads scan lists with writes. */

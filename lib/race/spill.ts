@@ -13,7 +13,7 @@
  * which lists their granules still point to, and takes back the others.
  */
 import { PAGE_TOUCHED } from '../shadow/segment.js';
-import { CELL_WORDS, cellSlot, SPILLED, WRITE } from './cell.js';
+import { CELL_WORDS, cellSlot, SLOT, SPILLED, WRITE } from './cell.js';
 import { reserve } from './goroutine.js';
 import type { Window, Windows } from './window.js';
 
@@ -122,6 +122,19 @@ export class Spill {
   /** Whether the cell at `at` ends a probe. */
   endsProbe(at: number): boolean {
     return this.words[at + 1] === 0 && this.words[at] !== REMOVED;
+  }
+
+  /** Whether one of the list's cells covers the access `word`, with a position above `floor`. */
+  knows(list: number, word: number, floor: number): boolean {
+    const words = this.words;
+    const mask = (1 << (words[list + SIZE] as number)) - 1;
+    for (let probe = hash(cellSlot(word)); ; probe++) {
+      const at = list + SPILL_HEADER_WORDS + (probe & mask) * CELL_WORDS;
+      const old = words[at] as number;
+      const position = words[at + 1] as number;
+      if (position > floor && ((old ^ word) & (word | SLOT)) === 0) return true;
+      if (position === 0 && old !== REMOVED) return false;
+    }
   }
 
   /** Notes that the cell at `at`, which was `word`, has been emptied. */
