@@ -24,10 +24,10 @@ import { EMPTY_STACK } from './stack.js';
 export const STATE_SHIFT = 3;
 /** Position of the last access or release. */
 export const POSITION = 0;
-/** Position of the last release or start: cells above it are of the current epoch. POSITION_LIMIT while LEAKED. */
+/** Position of the last release or start: cells above it are of the current epoch. LEAKED if that is (leak.ts). */
 export const FLOOR = 1;
-/** 1 from a FinalizerGoroutine to the slot's next release, else 0 (leak.ts). */
-export const LEAKED = 2;
+/** Position of the first release since the clock changed; UNSETTLED before it. Who knows it has all of the clock. */
+export const SETTLED = 2;
 /** The clock of what happened before, without the slot's own component. */
 export const CLOCK = 3;
 /** The call stack (stack.ts). */
@@ -38,6 +38,11 @@ export const IGNORE = 5;
 export const ACCESSED = 6;
 /** Where the history has the entry of POSITION (history.ts). */
 export const ENTRY = 7;
+
+/** Above all positions. FLOOR from a FinalizerGoroutine to the slot's next release: no access of the epoch is above it. */
+export const LEAKED = 0x7fff_ffff;
+/** SETTLED, above all positions: nobody can know it. */
+export const UNSETTLED = 0x7fff_ffff;
 
 /** Goroutine numbers are below this: tables are indexed by them. */
 export const GOROUTINE_LIMIT = 2 ** 24;
@@ -202,10 +207,9 @@ export class Goroutines {
     const slot = this.slotOf(goroutine);
     const at = slot << STATE_SHIFT;
     const position = this.state[at + POSITION] as number;
+    const floor = this.state[at + FLOOR] as number;
     // In a leaked epoch FLOOR says nothing.
-    if (position > (this.state[at + FLOOR] as number) || this.state[at + LEAKED] !== 0) {
-      this.state[at + ACCESSED] = position;
-    }
+    if (position > floor || floor === LEAKED) this.state[at + ACCESSED] = position;
     this.#clocks.release(this.state[at + CLOCK] as number);
     this.state[at + CLOCK] = EMPTY_CLOCK;
     this.state[at + STACK] = EMPTY_STACK;
@@ -243,7 +247,7 @@ export class Goroutines {
     const position = (this.state[at + POSITION] as number) + 1;
     this.state[at + POSITION] = position;
     this.state[at + FLOOR] = position;
-    this.state[at + LEAKED] = 0;
+    this.state[at + SETTLED] = UNSETTLED;
     this.state[at + CLOCK] = clock;
     this.state[at + STACK] = stack;
     this.state[at + IGNORE] = 0;

@@ -6,9 +6,12 @@
  * everything at once. So an acquire of a release that is known already changes nothing, and is one look-up. It does not
  * include what an earlier goroutine of the slot released: a slot changes hands when that one's accesses are known, its
  * last releases need not be. So the look-up counts for releases of the slot's present turn alone.
+ *
+ * The same the other way round: a goroutine whose clock has not changed since it released at SETTLED learns nothing of its
+ * own from a clock that knows it up to there, and takes that clock instead of joining the two. Whatever waits for an answer
+ * does: of the joins of a pipeline (sieve) half.
  */
 import { LazyShadowError } from '../native/errors.js';
-import { POSITION_LIMIT } from './cell.js';
 import { type Clocks, EMPTY_CLOCK } from './clock.js';
 import {
   ACCESSED,
@@ -18,7 +21,9 @@ import {
   IGNORE,
   LEAKED,
   POSITION,
+  SETTLED,
   STATE_SHIFT,
+  UNSETTLED,
 } from './goroutine.js';
 import type { History } from './history.js';
 import type { Leaks } from './leak.js';
@@ -144,16 +149,16 @@ export class Order {
     for (let other = 0; other < slotCount; other++) {
       if (other === slot) continue;
       const at = other << STATE_SHIFT;
-      if (state[at + LEAKED] === 0 && this.#goroutines.isTaken(other)) {
+      if (state[at + FLOOR] !== LEAKED && this.#goroutines.isTaken(other)) {
         // A position that nobody knows yet: what was released before it does not include the rest of the epoch.
         const position = this.#history.pass(other);
-        state[at + LEAKED] = 1;
-        state[at + FLOOR] = POSITION_LIMIT;
+        state[at + FLOOR] = LEAKED;
         this.#leaks.open(other, position);
       }
       clock = this.#clocks.set(clock, other, state[at + POSITION] as number);
     }
     state[own] = clock;
+    state[(slot << STATE_SHIFT) + SETTLED] = UNSETTLED;
   }
 
   #ignores(slot: number): boolean {
@@ -174,15 +179,20 @@ export class Order {
   /** Joins a release into the clock of `slot`. */
   #learn(slot: number, clock: number, releaser: number, position: number): void {
     const state = this.#goroutines.state;
-    const at = (slot << STATE_SHIFT) + CLOCK;
-    let own = state[at] as number;
-    if (releaser !== MERGED) {
-      if (this.#knows(slot, own, releaser, position)) return;
-      own = this.#clocks.set(this.#clocks.join(own, clock), releaser, position);
-    } else {
-      own = this.#clocks.join(own, clock);
-    }
-    state[at] = own;
+    const at = slot << STATE_SHIFT;
+    const own = state[at + CLOCK] as number;
+    if (releaser !== MERGED && this.#knows(slot, own, releaser, position)) return;
+    const joined = this.#joined(own, clock, this.#clocks.get(clock, slot) >= (state[at + SETTLED] as number));
+    state[at + CLOCK] = releaser === MERGED ? joined : this.#clocks.set(joined, releaser, position);
+    state[at + SETTLED] = UNSETTLED;
+  }
+
+  /** The join of a caller's clock, which is taken over, and another, which may be known to include it. */
+  #joined(own: number, clock: number, includes: boolean): number {
+    if (!includes) return this.#clocks.join(own, clock);
+    this.#clocks.retain(clock);
+    this.#clocks.release(own);
+    return clock;
   }
 
   /** Whether `slot`, whose clock is `own`, knows a release and all that it brought. */
@@ -228,13 +238,12 @@ export class Order {
     const state = this.#goroutines.state;
     const at = slot << STATE_SHIFT;
     const before = state[at + POSITION] as number;
-    if (before > (state[at + FLOOR] as number) || state[at + LEAKED] !== 0) state[at + ACCESSED] = before;
+    const floor = state[at + FLOOR] as number;
+    if (before > floor || floor === LEAKED) state[at + ACCESSED] = before;
     const position = this.#history.pass(slot);
     state[at + FLOOR] = position;
-    if (state[at + LEAKED] !== 0) {
-      state[at + LEAKED] = 0;
-      this.#leaks.close(slot, position);
-    }
+    if (state[at + SETTLED] === UNSETTLED) state[at + SETTLED] = position;
+    if (floor === LEAKED) this.#leaks.close(slot, position);
     return position;
   }
 }

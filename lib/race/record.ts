@@ -331,7 +331,7 @@ export function createRecording(parts: RecordingParts): Recording {
           }
           continue;
         }
-        if (state[own + LEAKED] !== 0) continue;
+        if (floor === LEAKED) continue;
       }
       // The access is ordered after the older one. It takes its place in the bytes they share, unless it is weaker.
       if ((old & KIND & ~word) !== 0) continue;

@@ -67,6 +67,21 @@ describe('the race runtime', () => {
     expect(race.RaceErrors()).toBe(1);
   });
 
+  it('keeps what it learned between two releases, when it hears from one who knows the first', () => {
+    const [first, news, second, answer] = [LOCK, LOCK + 8, LOCK + 16, LOCK + 24];
+    race.racegostart(1, 3, 0x401000);
+    race.racerelease(1, first);
+    race.raceacquire(2, first);
+    race.racewrite(3, HEAP, 1);
+    race.racerelease(3, news);
+    race.raceacquire(1, news);
+    race.racerelease(1, second);
+    race.racerelease(2, answer);
+    race.raceacquire(1, answer);
+    race.raceread(1, HEAP, 2);
+    expect(race.RaceErrors()).toBe(0);
+  });
+
   it('drops the sync objects of freed memory and the cells of allocated memory', () => {
     race.racewrite(1, HEAP, 1);
     race.racerelease(1, LOCK);
