@@ -45,7 +45,8 @@ export class Calls {
     const { error, result } = this.#make(name, args, call);
     insist(
       error?.code === expected,
-      () => `${name} gave ${error ? `${error.code} (${error.message})` : 'no error'}, not ${expected ?? 'no error'}`,
+      () =>
+        `${name} gave ${error ? `${error.code} (${error.message})` : 'no error'}, not ${expected ?? 'no error'}`,
     );
     return result;
   }
