@@ -204,6 +204,7 @@ export function createRecording(parts: RecordingParts): Recording {
           continue;
         }
       }
+      // That another cell covers it `access` would find too, at the cost of a call.
       let known = false;
       for (let other = CELL_WORDS; other < wordsPerGranule; other += CELL_WORDS) {
         const at = home ^ other;

@@ -9,7 +9,7 @@
 import { LazyShadowError } from '../native/errors.js';
 import { GRANULE_BYTES, SEGMENT_BYTES, type ShadowMemory, type ShadowSegment } from '../shadow/segment.js';
 
-/** Windows at hand: 16 GiB of application memory in a row without two that share a place. A power of two. */
+/** Windows at hand: nearly 16 GiB of application memory in a row without two that share a place. A power of two. */
 const AT_HAND = 64;
 
 /** Addresses are below this. */
