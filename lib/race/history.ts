@@ -257,7 +257,7 @@ export function createHistory(space: TableSpace, state: Int32Array): History {
   function step(slot: number, position: number): number {
     const at = (slot << STATE_SHIFT) + ENTRY;
     let entry = (state[at] as number) + ENTRY_WORDS;
-    if ((entry & PIECE_MASK) === 0) entry = turn(slot, position, entry);
+    if ((entry & PIECE_MASK) === 0) entry = turn(slot, position, entry) | 0;
     state[at] = entry;
     return entry;
   }

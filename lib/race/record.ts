@@ -145,7 +145,7 @@ export function createRecording(parts: RecordingParts): Recording {
     if (met !== NONE) {
       metFree = free;
       meet(cells, met, end, NONE, word, floor, window, granule, pcLow, pcHigh);
-      free = metFree;
+      free = metFree | 0;
     }
     if (same !== NONE) {
       if (covered !== NONE) empty(cells, covered);

@@ -108,7 +108,7 @@ export function createStacks(space: TableSpace, roots: MarkRoots): Stacks {
       nodes[below + LATEST] = expected;
       return expected;
     }
-    const node = find(stack, pcLow, pcHigh);
+    const node = find(stack, pcLow, pcHigh) | 0;
     nodes[below + LATEST] = node;
     nodes[(before << NODE_SHIFT) + NEXT] = node;
     return node;

@@ -90,7 +90,7 @@ export function createReplayer(detector: Detector): Replayer {
           const own = (slot << STATE_SHIFT) + STACK;
           const stack = state[own] as number;
           if (call === Op.FuncEnter) {
-            state[own] = push(stack, pcLow, pcHigh);
+            state[own] = push(stack, pcLow, pcHigh) | 0;
             continue;
           }
           if (call === Op.FuncExit && stack !== EMPTY_STACK) {
