@@ -54,7 +54,7 @@ export class TableSpace {
   /**
    * A new table.
    * @param what what it is a table of, for errors: "the program has more <what> than …"
-   * @param part its part of all addresses: a power of 1/2
+   * @param part its part of all addresses: a multiple of 1/128
    */
   table(what: string, part: number): Table {
     const sizeBytes = this.#memory.sizeBytes * part;

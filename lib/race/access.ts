@@ -109,7 +109,7 @@ export function createAccesses(
     let at = low & SEGMENT_MASK;
     let rest = sizeBytes;
     while (rest > 0) {
-      const count = Math.min(rest, SEGMENT_MASK + 1 - at);
+      const count = Math.min(rest, SEGMENT_MASK + 1 - at) | 0;
       if (index === currentIndex || enter(index)) {
         const first = at >>> 3;
         const last = (at + count - 1) >>> 3;
@@ -164,9 +164,10 @@ export function createAccesses(
     const pageGranules = pageShift - granuleShift;
     let position = NONE;
     for (let granule = from; granule < end;) {
-      const stop = Math.min(end, ((granule >> pageGranules) + 1) << pageGranules);
+      const pageEnd = ((granule >> pageGranules) + 1) << pageGranules;
+      const stop = end < pageEnd ? end : pageEnd;
       if (isTouched(granule)) {
-        position = whole(window, granule, stop, word, pcLow, pcHigh, position);
+        position = whole(window, granule, stop, word, pcLow, pcHigh, position) | 0;
       }
       granule = stop;
     }

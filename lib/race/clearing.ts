@@ -31,7 +31,7 @@ export function createClearing(
     let at = low & SEGMENT_MASK;
     let rest = sizeBytes;
     while (rest > 0) {
-      const count = Math.min(rest, SEGMENT_MASK + 1 - at);
+      const count = Math.min(rest, SEGMENT_MASK + 1 - at) | 0;
       const window = windows.at(index);
       if (window !== undefined) clearWithin(window, at, count);
       rest -= count;
@@ -67,7 +67,8 @@ export function createClearing(
     const last = end << wordShift;
     for (let at = from << wordShift; at < last;) {
       const page = at >> pageWordShift;
-      const next = Math.min(last, (page + 1) << pageWordShift);
+      const pageEnd = (page + 1) << pageWordShift;
+      const next = last < pageEnd ? last : pageEnd;
       if (shadowPages[page] === PAGE_TOUCHED) emptyCells(shadow, at, next);
       at = next;
     }

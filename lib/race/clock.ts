@@ -133,13 +133,13 @@ export function createClocks(space: TableSpace): Clocks {
   }
 
   function raise(node: number, slot: number, position: number, shift: number): number {
-    const own = owned(node, shift);
+    const own = owned(node, shift) | 0;
     const at = (own << NODE_SHIFT) + ((slot >>> shift) & NODE_MASK);
     if (shift === 0) {
-      nodes[at] = position;
+      nodes[at] = position | 0;
     } else {
       const child = raise(nodes[at] as number, slot, position, shift - NODE_SHIFT);
-      nodes[at] = child;
+      nodes[at] = child | 0;
     }
     return own;
   }
@@ -192,14 +192,14 @@ export function createClocks(space: TableSpace): Clocks {
       // While `own` is shared, so is what it holds: joined in place, it would change under the other holders.
       const shared = (counts[own] as number) > 1;
       if (shared) retain(mine);
-      const joined = joinAt(mine, theirs, shift - NODE_SHIFT);
+      const joined = joinAt(mine, theirs, shift - NODE_SHIFT) | 0;
       if (joined !== theirs) same = false;
       if (joined === mine) {
         if (shared) drop(mine, shift - NODE_SHIFT);
         continue;
       }
       if (shared) {
-        own = owned(own, shift);
+        own = owned(own, shift) | 0;
         drop(mine, shift - NODE_SHIFT);
       }
       nodes[(own << NODE_SHIFT) + i] = joined;
@@ -217,7 +217,7 @@ export function createClocks(space: TableSpace): Clocks {
   /** A node with the contents of `node` that only the caller holds; the caller's hold on `node` goes over to it. */
   function owned(node: number, shift: number): number {
     if (node !== EMPTY_CLOCK && counts[node] === 1) return node;
-    const copy = alloc();
+    const copy = alloc() | 0;
     if (node === EMPTY_CLOCK) {
       nodes.fill(0, copy << NODE_SHIFT, (copy + 1) << NODE_SHIFT);
       return copy;
@@ -242,8 +242,8 @@ export function createClocks(space: TableSpace): Clocks {
         drop(nodes[(node << NODE_SHIFT) + i] as number, shift - NODE_SHIFT);
       }
     }
-    nodes[node << NODE_SHIFT] = free;
-    free = node;
+    nodes[node << NODE_SHIFT] = free | 0;
+    free = node | 0;
     live--;
   }
 

@@ -14,11 +14,11 @@ import { type Clocks, createClocks } from './clock.js';
 import { type GoroutineInfo, Goroutines, POSITION, STACK, STATE_SHIFT } from './goroutine.js';
 import { createHistory, type History } from './history.js';
 import { Leaks } from './leak.js';
-import { Order } from './order.js';
+import { createOrder, type Order } from './order.js';
 import { createRecording, type OnSighting } from './record.js';
-import { Spill } from './spill.js';
+import { createSpill, type Spill } from './spill.js';
 import { createStacks, EMPTY_STACK, joinWords, type MarkRoots, type Stacks } from './stack.js';
-import { SyncObjects } from './sync.js';
+import { createSyncObjects, type SyncObjects } from './sync.js';
 import { checkRange, Windows } from './window.js';
 
 /** What a detector looks at, and who hears of it. */
@@ -97,9 +97,9 @@ export class Detector {
       allocations.markStacks(mark);
       this.#program?.markStacks?.(mark);
     });
-    this.spill = new Spill(windows, wordsPerGranule, pageShift);
-    this.objects = new SyncObjects(windows, this.clocks, pageShift);
-    this.order = new Order(this.clocks, goroutines, this.objects, this.history, this.#leaks);
+    this.spill = createSpill(space, windows, geometry);
+    this.objects = createSyncObjects(space, windows, this.clocks, geometry);
+    this.order = createOrder(this.clocks, goroutines, this.objects, this.history, this.#leaks);
     const recording = createRecording({
       wordsPerGranule,
       windows,

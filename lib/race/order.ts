@@ -29,146 +29,152 @@ import type { History } from './history.js';
 import type { Leaks } from './leak.js';
 import { MERGED, SYNC_CLOCK, SYNC_POSITION, SYNC_SHIFT, SYNC_SLOT, type SyncObjects } from './sync.js';
 
-export class Order {
-  readonly #clocks: Clocks;
-  readonly #goroutines: Goroutines;
-  readonly #objects: SyncObjects;
-  readonly #history: History;
-  readonly #leaks: Leaks;
-
-  constructor(clocks: Clocks, goroutines: Goroutines, objects: SyncObjects, history: History, leaks: Leaks) {
-    this.#clocks = clocks;
-    this.#goroutines = goroutines;
-    this.#objects = objects;
-    this.#history = history;
-    this.#leaks = leaks;
-  }
-
+/** What orders the accesses of the goroutine that has a slot; whoever calls has made sure that one has it. */
+export interface Order {
   /** Starts a goroutine; its clock is a copy of its parent's, or empty if `parent` is 0. */
-  start(parent: number, goroutine: number, createdAt: number): void {
-    const goroutines = this.#goroutines;
+  start(parent: number, goroutine: number, createdAt: number): void;
+  /** Ends a goroutine, and so its epoch. */
+  end(goroutine: number): void;
+  acquire(slot: number, low: number, high: number): void;
+  releaseStore(slot: number, low: number, high: number): void;
+  releaseMerge(slot: number, low: number, high: number): void;
+  releaseAcquire(slot: number, low: number, high: number): void;
+  /** What an atomic read-modify-write does: an acquire, then a release of the joined clock. */
+  acquireRelease(slot: number, low: number, high: number): void;
+  /** Whether it is between IgnoreSyncBegin and IgnoreSyncEnd. */
+  ignores(slot: number): boolean;
+  ignoreBegin(slot: number): void;
+  /** @throws LazyShadowError ERR_INVALID_USE without IgnoreSyncBegin */
+  ignoreEnd(slot: number): void;
+  /** The goroutine is ordered after all that every goroutine did so far, and to the end of its epoch (leak.ts). */
+  finalizer(slot: number): void;
+}
+
+/** What needs room may throw LazyShadowError ERR_OUT_OF_MEMORY. */
+export function createOrder(
+  clocks: Clocks,
+  goroutines: Goroutines,
+  objects: SyncObjects,
+  history: History,
+  leaks: Leaks,
+): Order {
+  const { state } = goroutines;
+  const { get, set, join, retain, release } = clocks;
+  const { words, find, make } = objects;
+  const { pass } = history;
+
+  function start(parent: number, goroutine: number, createdAt: number): void {
     goroutines.checkStart(goroutine);
     const parentSlot = parent === 0 ? -1 : goroutines.slotOf(parent);
     goroutines.makeRoom(goroutine);
-    this.makeRoom();
+    makeRoom();
     let clock = EMPTY_CLOCK;
     if (parentSlot >= 0) {
-      const position = this.#advance(parentSlot);
-      const known = goroutines.state[(parentSlot << STATE_SHIFT) + CLOCK] as number;
-      clock = this.#clocks.set(this.#clocks.retain(known), parentSlot, position);
+      const position = advance(parentSlot);
+      const known = state[(parentSlot << STATE_SHIFT) + CLOCK] as number;
+      clock = set(retain(known), parentSlot, position);
     }
     const slot = goroutines.start(goroutine, clock, createdAt);
-    this.#clocks.cover(goroutines.slotCount);
-    this.#history.begin(slot);
+    clocks.cover(goroutines.slotCount);
+    history.begin(slot);
   }
 
-  /** Ends a goroutine, and so its epoch. */
-  end(goroutine: number): void {
-    const slot = this.#goroutines.slotOf(goroutine);
-    const position = this.#goroutines.state[(slot << STATE_SHIFT) + POSITION] as number;
-    this.#leaks.close(slot, position + 1);
-    this.#goroutines.end(goroutine);
-    this.#history.retire(slot);
+  function end(goroutine: number): void {
+    const slot = goroutines.slotOf(goroutine);
+    const position = state[(slot << STATE_SHIFT) + POSITION] as number;
+    leaks.close(slot, position + 1);
+    goroutines.end(goroutine);
+    history.retire(slot);
   }
 
   /** Makes sure that clocks have a component for one more slot. */
-  makeRoom(): void {
-    if (this.#goroutines.slotCount < this.#clocks.capacity()) return;
-    this.#clocks.deepen();
-    const { state, slotCount } = this.#goroutines;
+  function makeRoom(): void {
+    if (goroutines.slotCount < clocks.capacity()) return;
+    clocks.deepen();
+    const { slotCount } = goroutines;
     for (let slot = 0; slot < slotCount; slot++) {
       const at = (slot << STATE_SHIFT) + CLOCK;
-      state[at] = this.#clocks.deepened(state[at] as number);
+      state[at] = clocks.deepened(state[at] as number);
     }
-    this.#objects.replaceClocks((clock) => this.#clocks.deepened(clock));
+    objects.replaceClocks((clock) => clocks.deepened(clock));
   }
 
-  acquire(slot: number, low: number, high: number): void {
-    if (this.#ignores(slot)) return;
-    const object = this.#objects.find(low, high);
-    if (object !== 0) this.#acquire(slot, object);
+  function acquire(slot: number, low: number, high: number): void {
+    if (ignores(slot)) return;
+    const object = find(low, high);
+    if (object !== 0) acquireFrom(slot, object);
   }
 
-  releaseStore(slot: number, low: number, high: number): void {
-    if (this.#ignores(slot)) return;
-    this.#store(slot, this.#objects.make(low, high));
+  function releaseStore(slot: number, low: number, high: number): void {
+    if (ignores(slot)) return;
+    store(slot, make(low, high));
   }
 
-  releaseMerge(slot: number, low: number, high: number): void {
-    if (this.#ignores(slot)) return;
-    this.#merge(slot, this.#objects.make(low, high));
+  function releaseMerge(slot: number, low: number, high: number): void {
+    if (ignores(slot)) return;
+    merge(slot, make(low, high));
   }
 
-  releaseAcquire(slot: number, low: number, high: number): void {
-    if (this.#ignores(slot)) return;
-    const object = this.#objects.make(low, high);
-    const words = this.#objects.words;
+  function releaseAcquire(slot: number, low: number, high: number): void {
+    if (ignores(slot)) return;
+    const object = make(low, high);
     const at = object << SYNC_SHIFT;
     // The object's hold on its old clock passes to this call.
     const oldClock = words[at + SYNC_CLOCK] as number;
     const oldSlot = words[at + SYNC_SLOT] as number;
     const oldPosition = words[at + SYNC_POSITION] as number;
     words[at + SYNC_CLOCK] = EMPTY_CLOCK;
-    this.#store(slot, object);
-    this.#learn(slot, oldClock, oldSlot, oldPosition);
-    this.#clocks.release(oldClock);
+    store(slot, object);
+    learn(slot, oldClock, oldSlot, oldPosition);
+    release(oldClock);
   }
 
-  /** What an atomic read-modify-write does: an acquire, then a release of the joined clock. */
-  acquireRelease(slot: number, low: number, high: number): void {
-    if (this.#ignores(slot)) return;
-    const object = this.#objects.make(low, high);
-    this.#acquire(slot, object);
+  function acquireRelease(slot: number, low: number, high: number): void {
+    if (ignores(slot)) return;
+    const object = make(low, high);
+    acquireFrom(slot, object);
     // The goroutine's clock includes the object's now, so that merging into it is replacing it.
-    this.#store(slot, object);
+    store(slot, object);
   }
 
-  ignores(slot: number): boolean {
-    return this.#ignores(slot);
-  }
-
-  ignoreBegin(slot: number): void {
-    const state = this.#goroutines.state;
+  function ignoreBegin(slot: number): void {
     const at = (slot << STATE_SHIFT) + IGNORE;
     state[at] = (state[at] as number) + 1;
   }
 
-  ignoreEnd(slot: number): void {
-    const state = this.#goroutines.state;
+  function ignoreEnd(slot: number): void {
     const at = (slot << STATE_SHIFT) + IGNORE;
     const depth = state[at] as number;
     if (depth === 0) throw new LazyShadowError('ERR_INVALID_USE', 'IgnoreSyncEnd without IgnoreSyncBegin');
     state[at] = depth - 1;
   }
 
-  /** The goroutine is ordered after all that every goroutine did so far, and to the end of its epoch (leak.ts). */
-  finalizer(slot: number): void {
-    const { state, slotCount } = this.#goroutines;
+  function finalizer(slot: number): void {
+    const { slotCount } = goroutines;
     const own = (slot << STATE_SHIFT) + CLOCK;
     let clock = state[own] as number;
     for (let other = 0; other < slotCount; other++) {
       if (other === slot) continue;
       const at = other << STATE_SHIFT;
-      if (state[at + FLOOR] !== LEAKED && this.#goroutines.isTaken(other)) {
+      if (state[at + FLOOR] !== LEAKED && goroutines.isTaken(other)) {
         // A position that nobody knows yet: what was released before it does not include the rest of the epoch.
-        const position = this.#history.pass(other);
+        const position = pass(other);
         state[at + FLOOR] = LEAKED;
-        this.#leaks.open(other, position);
+        leaks.open(other, position);
       }
-      clock = this.#clocks.set(clock, other, state[at + POSITION] as number);
+      clock = set(clock, other, state[at + POSITION] as number);
     }
     state[own] = clock;
     state[(slot << STATE_SHIFT) + SETTLED] = UNSETTLED;
   }
 
-  #ignores(slot: number): boolean {
-    return (this.#goroutines.state[(slot << STATE_SHIFT) + IGNORE] as number) > 0;
+  function ignores(slot: number): boolean {
+    return (state[(slot << STATE_SHIFT) + IGNORE] as number) > 0;
   }
 
-  #acquire(slot: number, object: number): void {
-    const words = this.#objects.words;
+  function acquireFrom(slot: number, object: number): void {
     const at = object << SYNC_SHIFT;
-    this.#learn(
+    learn(
       slot,
       words[at + SYNC_CLOCK] as number,
       words[at + SYNC_SLOT] as number,
@@ -177,73 +183,84 @@ export class Order {
   }
 
   /** Joins a release into the clock of `slot`. */
-  #learn(slot: number, clock: number, releaser: number, position: number): void {
-    const state = this.#goroutines.state;
+  function learn(slot: number, clock: number, releaser: number, position: number): void {
     const at = slot << STATE_SHIFT;
     const own = state[at + CLOCK] as number;
-    if (releaser !== MERGED && this.#knows(slot, own, releaser, position)) return;
-    const joined = this.#joined(own, clock, this.#clocks.get(clock, slot) >= (state[at + SETTLED] as number));
-    state[at + CLOCK] = releaser === MERGED ? joined : this.#clocks.set(joined, releaser, position);
+    if (releaser !== MERGED && knows(slot, own, releaser, position)) return;
+    const includes = get(clock, slot) >= (state[at + SETTLED] as number);
+    const both = joined(own, clock, includes) | 0;
+    state[at + CLOCK] = (releaser === MERGED ? both : set(both, releaser, position)) | 0;
     state[at + SETTLED] = UNSETTLED;
   }
 
   /** The join of a caller's clock, which is taken over, and another, which may be known to include it. */
-  #joined(own: number, clock: number, includes: boolean): number {
-    if (!includes) return this.#clocks.join(own, clock);
-    this.#clocks.retain(clock);
-    this.#clocks.release(own);
+  function joined(own: number, clock: number, includes: boolean): number {
+    if (!includes) return join(own, clock);
+    retain(clock);
+    release(own);
     return clock;
   }
 
   /** Whether `slot`, whose clock is `own`, knows a release and all that it brought. */
-  #knows(slot: number, own: number, releaser: number, position: number): boolean {
-    if (position < this.#goroutines.turnStart(releaser)) return false;
-    return releaser === slot || this.#clocks.get(own, releaser) >= position;
+  function knows(slot: number, own: number, releaser: number, position: number): boolean {
+    if (position < goroutines.turnStart(releaser)) return false;
+    return releaser === slot || get(own, releaser) >= position;
   }
 
   /** The object's clock becomes that of `slot`, whose epoch ends. */
-  #store(slot: number, object: number): void {
-    const position = this.#advance(slot);
-    const clock = this.#goroutines.state[(slot << STATE_SHIFT) + CLOCK] as number;
-    const words = this.#objects.words;
+  function store(slot: number, object: number): void {
+    const position = advance(slot) | 0;
+    const clock = state[(slot << STATE_SHIFT) + CLOCK] as number;
     const at = object << SYNC_SHIFT;
-    this.#clocks.retain(clock);
-    this.#clocks.release(words[at + SYNC_CLOCK] as number);
+    retain(clock);
+    release(words[at + SYNC_CLOCK] as number);
     words[at + SYNC_CLOCK] = clock;
-    words[at + SYNC_SLOT] = slot;
+    words[at + SYNC_SLOT] = slot | 0;
     words[at + SYNC_POSITION] = position;
   }
 
   /** Joins the clock of `slot` into the object's; the epoch ends. */
-  #merge(slot: number, object: number): void {
-    const words = this.#objects.words;
+  function merge(slot: number, object: number): void {
     const at = object << SYNC_SHIFT;
-    const own = this.#goroutines.state[(slot << STATE_SHIFT) + CLOCK] as number;
+    const own = state[(slot << STATE_SHIFT) + CLOCK] as number;
     const releaser = words[at + SYNC_SLOT] as number;
     const position = words[at + SYNC_POSITION] as number;
-    let clock = words[at + SYNC_CLOCK] as number;
-    const included = releaser === MERGED ? clock === EMPTY_CLOCK : this.#knows(slot, own, releaser, position);
+    const clock = words[at + SYNC_CLOCK] as number;
+    const included = releaser === MERGED ? clock === EMPTY_CLOCK : knows(slot, own, releaser, position);
     if (included) {
-      this.#store(slot, object);
+      store(slot, object);
       return;
     }
-    clock = this.#clocks.join(clock, own);
-    if (releaser !== MERGED) clock = this.#clocks.set(clock, releaser, position);
-    words[at + SYNC_CLOCK] = this.#clocks.set(clock, slot, this.#advance(slot));
+    const both = join(clock, own);
+    const all = releaser === MERGED ? both : set(both, releaser, position);
+    words[at + SYNC_CLOCK] = set(all, slot, advance(slot));
     words[at + SYNC_SLOT] = MERGED;
   }
 
   /** Ends the epoch of `slot`; returns the position that says so. */
-  #advance(slot: number): number {
-    const state = this.#goroutines.state;
+  function advance(slot: number): number {
     const at = slot << STATE_SHIFT;
     const before = state[at + POSITION] as number;
     const floor = state[at + FLOOR] as number;
     if (before > floor || floor === LEAKED) state[at + ACCESSED] = before;
-    const position = this.#history.pass(slot);
+    const position = pass(slot) | 0;
     state[at + FLOOR] = position;
     if (state[at + SETTLED] === UNSETTLED) state[at + SETTLED] = position;
-    if (floor === LEAKED) this.#leaks.close(slot, position);
+    if (floor === LEAKED) leaks.close(slot, position);
     return position;
   }
+
+  return {
+    start,
+    end,
+    acquire,
+    releaseStore,
+    releaseMerge,
+    releaseAcquire,
+    acquireRelease,
+    ignores,
+    ignoreBegin,
+    ignoreEnd,
+    finalizer,
+  };
 }

@@ -93,6 +93,7 @@ export interface Recording {
 export function createRecording(parts: RecordingParts): Recording {
   const { windows, state, clocks, history, leaks, spill, onSighting, wordsPerGranule } = parts;
   const { record } = history;
+  const { words: lists } = spill;
   const granuleShift = Math.log2(wordsPerGranule);
   /** What `meet` found: the cell of the same slot, epoch and kind, into which the access belongs; and an empty one. */
   let metSame = NONE;
@@ -236,7 +237,6 @@ export function createRecording(parts: RecordingParts): Recording {
     const first = granule << granuleShift;
     const last = first + wordsPerGranule - CELL_WORDS;
     const list = cells[last] as number;
-    const pool = spill.words;
     if (spill.knows(list, word, floor)) return position;
     metSame = NONE;
     metFree = NONE;
@@ -247,25 +247,25 @@ export function createRecording(parts: RecordingParts): Recording {
     if ((word & WRITE) === 0 && !spill.hasWrites(list)) {
       // A read conflicts with no read: its own cells are all that can matter.
       for (let at = spill.probe(list, word >>> SLOT_SHIFT); !spill.endsProbe(at); at = spill.next(list, at)) {
-        if (pool[at + 1] === 0 || ((pool[at] as number) ^ word) >>> SLOT_SHIFT !== 0) continue;
-        meet(pool, at, at + CELL_WORDS, list, word, floor, window, granule, pcLow, pcHigh);
+        if (lists[at + 1] === 0 || ((lists[at] as number) ^ word) >>> SLOT_SHIFT !== 0) continue;
+        meet(lists, at, at + CELL_WORDS, list, word, floor, window, granule, pcLow, pcHigh);
       }
     } else {
       const end = spill.end(list);
-      meet(pool, spill.first(list), end, list, word, floor, window, granule, pcLow, pcHigh);
+      meet(lists, spill.first(list), end, list, word, floor, window, granule, pcLow, pcHigh);
     }
     let own = position;
     if (same !== NONE) {
       own = merge(cells, same, word, pcLow, pcHigh, position);
     } else if (metSame !== NONE) {
-      own = merge(pool, metSame, word, pcLow, pcHigh, position);
+      own = merge(lists, metSame, word, pcLow, pcHigh, position);
     } else {
-      if (own === NONE) own = next(word, 0, pcLow, pcHigh);
+      if (own === NONE) own = next(word, 0, pcLow, pcHigh) | 0;
       if (free === NONE) {
         addSpilled(window, granule, list, word, own);
         return own;
       }
-      cells[free] = word;
+      cells[free] = word | 0;
       cells[free + 1] = own;
     }
     if (spill.isEmpty(list)) spill.close(window, granule, list);
@@ -282,8 +282,8 @@ export function createRecording(parts: RecordingParts): Recording {
         const old = cells[at] as number;
         if ((old & WRITE) !== 0) continue;
         spill.add(window, granule, list, old, cells[at + 1] as number);
-        cells[at] = word;
-        cells[at + 1] = position;
+        cells[at] = word | 0;
+        cells[at + 1] = position | 0;
         return;
       }
     }
@@ -357,7 +357,7 @@ export function createRecording(parts: RecordingParts): Recording {
     position: number,
   ): number {
     // An access with a position already has all bytes of the granule: nothing is left for the older one to tell.
-    const own = position === NONE ? next(word, cells[at + 1] as number, pcLow, pcHigh) | 0 : position;
+    const own = (position === NONE ? next(word, cells[at + 1] as number, pcLow, pcHigh) : position) | 0;
     cells[at] = (cells[at] as number) | word;
     cells[at + 1] = own;
     return own;

@@ -9,12 +9,12 @@
  *
  * A list is a hash table of cells by slot (linear probing), because its usual reason is data that very many
  * goroutines read: a read looks only at its own slot's cells, however long the list, as long as no write is in it.
- * Nothing tells the pool when Malloc clears the shadow under a list. Before the pool grows it therefore looks
- * which lists their granules still point to, and takes back the others.
+ * Nothing tells the pool when Malloc clears the shadow under a list. Before it holds twice as much as the last time it therefore
+ * looks which lists their granules still point to, and takes back the others.
  */
-import { PAGE_TOUCHED } from '../shadow/segment.js';
+import type { TableSpace } from '../native/table.js';
+import { PAGE_TOUCHED, type ShadowGeometry } from '../shadow/segment.js';
 import { CELL_WORDS, cellSlot, SLOT, SPILLED, WRITE } from './cell.js';
-import { reserve } from './goroutine.js';
 import type { Window, Windows } from './window.js';
 
 const SEGMENT = 0;
@@ -25,10 +25,13 @@ const WRITES = 4;
 /** Cells that are not empty: those in use and those removed. */
 const USED = 5;
 /** Words before the cells; a multiple of CELL_WORDS. */
-export const SPILL_HEADER_WORDS = 6;
+const HEADER_WORDS = 6;
 
 /** log2 of the cells of a new list. */
 const FIRST_SIZE = 2;
+
+/** What of a detector's tables is lists: 512 MiB. */
+const LIST_PART = 1 / 8;
 
 /** SEGMENT of a list that was given back. */
 const FREE = -1;
@@ -36,100 +39,110 @@ const FREE = -1;
 /** Word 0 of a cell that was removed: probing goes on past it. Word 1 is 0 as in an empty cell. */
 const REMOVED = 1;
 
-const POOL_WORDS = 1 << 12;
+/** No list of a size was given back. */
+const NO_LIST = -1;
 
-export class Spill {
+/** Words of lists before which nothing is looked for that could be taken back. */
+const FIRST_LIMIT = 1 << 12;
+
+export interface Spill {
   /** The lists, one after another. A place is the index of a list's header. */
-  words: Int32Array = new Int32Array(POOL_WORDS);
-  readonly #windows: Windows;
-  /** Where the last cell of a granule is: its words, less CELL_WORDS. */
-  readonly #granuleShift: number;
-  readonly #lastCell: number;
-  readonly #pageShift: number;
-  #used = 0;
-  #live = 0;
-  /** Lists that were given back, by SIZE: the first of each, linked through GRANULE; -1 if none. */
-  readonly #free: Int32Array = new Int32Array(32).fill(-1);
-
-  constructor(windows: Windows, wordsPerGranule: number, pageShift: number) {
-    this.#windows = windows;
-    this.#granuleShift = Math.log2(wordsPerGranule);
-    this.#lastCell = wordsPerGranule - CELL_WORDS;
-    this.#pageShift = pageShift - 2;
-  }
-
-  /** There are no lists. */
-  reset(): void {
-    this.words = new Int32Array(POOL_WORDS);
-    this.#used = 0;
-    this.#live = 0;
-    this.#free.fill(-1);
-  }
-
+  readonly words: Int32Array;
   /** Lists that were made and not given back; some may have lost their granule since. */
-  get liveLists(): number {
-    return this.#live;
-  }
-
-  get bytes(): number {
-    return this.words.byteLength;
-  }
-
-  /** Spills a granule whose cells are all in use: one of them, a read if there is one, moves to a new list. */
-  open(window: Window, granule: number): number {
-    const list = this.#alloc(FIRST_SIZE, window.segment.index, granule);
-    const { shadow } = window.segment;
-    const first = granule << this.#granuleShift;
-    const at = first + this.#lastCell;
-    for (let other = first; other < at && ((shadow[at] as number) & WRITE) !== 0; other += CELL_WORDS) {
-      if (((shadow[other] as number) & WRITE) === 0) swapCells(shadow, other, at);
-    }
-    this.#put(list, shadow[at] as number, shadow[at + 1] as number);
-    shadow[at] = list;
-    shadow[at + 1] = SPILLED;
-    return list;
-  }
-
+  liveLists(): number;
+  bytes(): number;
   /** Index of the list's first cell. */
-  first(list: number): number {
-    return list + SPILL_HEADER_WORDS;
-  }
-
+  first(list: number): number;
   /** Index past the list's last cell. */
-  end(list: number): number {
-    return list + SPILL_HEADER_WORDS + (CELL_WORDS << (this.words[list + SIZE] as number));
-  }
-
-  hasWrites(list: number): boolean {
-    return (this.words[list + WRITES] as number) > 0;
-  }
-
-  isEmpty(list: number): boolean {
-    return this.words[list + COUNT] === 0;
-  }
-
+  end(list: number): number;
+  hasWrites(list: number): boolean;
+  isEmpty(list: number): boolean;
   /** Index of the first cell to probe for `slot`. */
-  probe(list: number, slot: number): number {
-    const mask = (1 << (this.words[list + SIZE] as number)) - 1;
-    return list + SPILL_HEADER_WORDS + (hash(slot) & mask) * CELL_WORDS;
-  }
-
+  probe(list: number, slot: number): number;
   /** Index of the cell to probe after the one at `at`. */
-  next(list: number, at: number): number {
-    return at + CELL_WORDS === this.end(list) ? list + SPILL_HEADER_WORDS : at + CELL_WORDS;
-  }
-
+  next(list: number, at: number): number;
   /** Whether the cell at `at` ends a probe. */
-  endsProbe(at: number): boolean {
-    return this.words[at + 1] === 0 && this.words[at] !== REMOVED;
+  endsProbe(at: number): boolean;
+  /** Whether one of the list's cells covers the access `word`, with a position above `floor`. */
+  knows(list: number, word: number, floor: number): boolean;
+  /**
+   * Spills a granule whose cells are all in use: one of them, a read if there is one, moves to a new list.
+   * @throws LazyShadowError ERR_OUT_OF_MEMORY; nothing is changed then
+   */
+  open(window: Window, granule: number): number;
+  /**
+   * Adds a cell to the list of a granule; the list may move.
+   * @throws LazyShadowError ERR_OUT_OF_MEMORY; nothing is changed then
+   */
+  add(window: Window, granule: number, list: number, word: number, position: number): void;
+  /** Notes that the cell at `at`, which was `word`, has been emptied. */
+  removed(list: number, at: number, word: number): void;
+  /** Takes the empty list of a granule back; the granule's last cell is empty again. */
+  close(window: Window, granule: number, list: number): void;
+  /** There are no lists any more. */
+  reset(): void;
+}
+
+export function createSpill(
+  space: TableSpace,
+  windows: Windows,
+  { wordsPerGranule, pageShift }: ShadowGeometry,
+): Spill {
+  const memory = space.table('granules with more cells than fit', LIST_PART);
+  const { words } = memory;
+  const granuleShift = Math.log2(wordsPerGranule);
+  /** Where the last cell of a granule is among its words. */
+  const lastCell = wordsPerGranule - CELL_WORDS;
+  /** log2 of the shadow words of a page. */
+  const pageWordShift = pageShift - 2;
+  /** Lists that were given back, by SIZE: the first of each, linked through GRANULE. */
+  const free = new Int32Array(32);
+  let used = 0;
+  let limit = FIRST_LIMIT;
+  let live = 0;
+  free.fill(NO_LIST);
+
+  function reset(): void {
+    memory.reset();
+    free.fill(NO_LIST);
+    used = 0;
+    limit = FIRST_LIMIT;
+    live = 0;
   }
 
-  /** Whether one of the list's cells covers the access `word`, with a position above `floor`. */
-  knows(list: number, word: number, floor: number): boolean {
-    const words = this.words;
+  function first(list: number): number {
+    return list + HEADER_WORDS;
+  }
+
+  function end(list: number): number {
+    return list + HEADER_WORDS + (CELL_WORDS << (words[list + SIZE] as number));
+  }
+
+  function hasWrites(list: number): boolean {
+    return (words[list + WRITES] as number) > 0;
+  }
+
+  function isEmpty(list: number): boolean {
+    return words[list + COUNT] === 0;
+  }
+
+  function probe(list: number, slot: number): number {
+    const mask = (1 << (words[list + SIZE] as number)) - 1;
+    return list + HEADER_WORDS + (hash(slot) & mask) * CELL_WORDS;
+  }
+
+  function next(list: number, at: number): number {
+    return at + CELL_WORDS === end(list) ? list + HEADER_WORDS : at + CELL_WORDS;
+  }
+
+  function endsProbe(at: number): boolean {
+    return words[at + 1] === 0 && words[at] !== REMOVED;
+  }
+
+  function knows(list: number, word: number, floor: number): boolean {
     const mask = (1 << (words[list + SIZE] as number)) - 1;
     for (let probe = hash(cellSlot(word)); ; probe++) {
-      const at = list + SPILL_HEADER_WORDS + (probe & mask) * CELL_WORDS;
+      const at = list + HEADER_WORDS + (probe & mask) * CELL_WORDS;
       const old = words[at] as number;
       const position = words[at + 1] as number;
       if (position > floor && ((old ^ word) & (word | SLOT)) === 0) return true;
@@ -137,95 +150,126 @@ export class Spill {
     }
   }
 
-  /** Notes that the cell at `at`, which was `word`, has been emptied. */
-  removed(list: number, at: number, word: number): void {
-    this.words[at] = REMOVED;
-    this.words[list + COUNT] = (this.words[list + COUNT] as number) - 1;
-    if ((word & WRITE) !== 0) this.words[list + WRITES] = (this.words[list + WRITES] as number) - 1;
+  function open(window: Window, granule: number): number {
+    const list = alloc(FIRST_SIZE, window.segment.index, granule);
+    const { shadow } = window.segment;
+    const start = granule << granuleShift;
+    const at = start + lastCell;
+    for (let other = start; other < at && ((shadow[at] as number) & WRITE) !== 0; other += CELL_WORDS) {
+      if (((shadow[other] as number) & WRITE) === 0) swapCells(shadow, other, at);
+    }
+    put(list, shadow[at] as number, shadow[at + 1] as number);
+    shadow[at] = list;
+    shadow[at + 1] = SPILLED;
+    return list;
   }
 
-  /** Adds a cell to the list of a granule; the list may move. */
-  add(window: Window, granule: number, list: number, word: number, position: number): void {
-    const size = this.words[list + SIZE] as number;
+  function add(window: Window, granule: number, list: number, word: number, position: number): void {
+    const size = words[list + SIZE] as number;
     // At most three quarters full, so that probes stay short.
-    if ((this.words[list + USED] as number) * 4 < 3 << size) {
-      this.#put(list, word, position);
+    if ((words[list + USED] as number) * 4 < 3 << size) {
+      put(list, word, position);
       return;
     }
-    const grown = (this.words[list + COUNT] as number) * 2 < 1 << size ? size : size + 1;
-    const place = this.#alloc(grown, window.segment.index, granule);
-    for (let at = this.first(list); at < this.end(list); at += CELL_WORDS) {
-      const old = this.words[at + 1] as number;
-      if (old !== 0) this.#put(place, this.words[at] as number, old);
+    const grown = (words[list + COUNT] as number) * 2 < 1 << size ? size : size + 1;
+    const place = alloc(grown, window.segment.index, granule);
+    for (let at = first(list), stop = end(list); at < stop; at += CELL_WORDS) {
+      const old = words[at + 1] as number;
+      if (old !== 0) put(place, words[at] as number, old);
     }
-    this.#put(place, word, position);
-    this.#give(list);
-    window.segment.shadow[(granule << this.#granuleShift) + this.#lastCell] = place;
+    put(place, word, position);
+    give(list);
+    window.segment.shadow[(granule << granuleShift) + lastCell] = place;
   }
 
-  /** Takes the empty list of a granule back; the granule's last cell is empty again. */
-  close(window: Window, granule: number, list: number): void {
-    this.#give(list);
-    const at = (granule << this.#granuleShift) + this.#lastCell;
+  function removed(list: number, at: number, word: number): void {
+    words[at] = REMOVED;
+    words[list + COUNT] = (words[list + COUNT] as number) - 1;
+    if ((word & WRITE) !== 0) words[list + WRITES] = (words[list + WRITES] as number) - 1;
+  }
+
+  function close(window: Window, granule: number, list: number): void {
+    give(list);
+    const at = (granule << granuleShift) + lastCell;
     window.segment.shadow[at] = 0;
     window.segment.shadow[at + 1] = 0;
   }
 
-  #put(list: number, word: number, position: number): void {
-    let at = this.probe(list, cellSlot(word));
-    while (this.words[at + 1] !== 0) at = this.next(list, at);
-    if (this.words[at] !== REMOVED) this.words[list + USED] = (this.words[list + USED] as number) + 1;
-    this.words[at] = word;
-    this.words[at + 1] = position;
-    this.words[list + COUNT] = (this.words[list + COUNT] as number) + 1;
-    if ((word & WRITE) !== 0) this.words[list + WRITES] = (this.words[list + WRITES] as number) + 1;
+  function put(list: number, word: number, position: number): void {
+    let at = probe(list, cellSlot(word));
+    while (words[at + 1] !== 0) at = next(list, at);
+    if (words[at] !== REMOVED) words[list + USED] = (words[list + USED] as number) + 1;
+    words[at] = word | 0;
+    words[at + 1] = position | 0;
+    words[list + COUNT] = (words[list + COUNT] as number) + 1;
+    if ((word & WRITE) !== 0) words[list + WRITES] = (words[list + WRITES] as number) + 1;
   }
 
-  #alloc(size: number, segment: number, granule: number): number {
-    const words = SPILL_HEADER_WORDS + (CELL_WORDS << size);
-    if (this.#free[size] === -1 && this.#used + words > this.words.length) {
-      this.#sweep();
-      if (this.#free[size] === -1) this.words = reserve(this.words, this.#used + words);
+  function alloc(size: number, segment: number, granule: number): number {
+    const length = HEADER_WORDS + (CELL_WORDS << size);
+    if (free[size] === NO_LIST && used + length > limit) {
+      sweep();
+      limit = Math.max(limit, 2 * used);
     }
-    let list = this.#free[size] as number;
-    if (list !== -1) {
-      this.#free[size] = this.words[list + GRANULE] as number;
-      this.words.fill(0, list, list + words);
+    let list = free[size] as number;
+    if (list !== NO_LIST) {
+      free[size] = words[list + GRANULE] as number;
+      words.fill(0, list, list + length);
     } else {
-      list = this.#used;
-      this.#used += words;
+      memory.reserve(used + length);
+      list = used;
+      used += length;
     }
-    this.words[list + SEGMENT] = segment;
-    this.words[list + GRANULE] = granule;
-    this.words[list + SIZE] = size;
-    this.#live++;
+    words[list + SEGMENT] = segment;
+    words[list + GRANULE] = granule;
+    words[list + SIZE] = size;
+    live++;
     return list;
   }
 
-  #give(list: number): void {
-    const size = this.words[list + SIZE] as number;
-    this.words[list + SEGMENT] = FREE;
-    this.words[list + GRANULE] = this.#free[size] as number;
-    this.#free[size] = list;
-    this.#live--;
+  function give(list: number): void {
+    const size = words[list + SIZE] as number;
+    words[list + SEGMENT] = FREE;
+    words[list + GRANULE] = free[size] as number;
+    free[size] = list;
+    live--;
   }
 
   /** Takes back every list that its granule no longer points to. */
-  #sweep(): void {
-    for (let list = 0; list < this.#used; list = this.end(list)) {
-      if (this.words[list + SEGMENT] !== FREE && !this.#isPointedTo(list)) this.#give(list);
+  function sweep(): void {
+    for (let list = 0; list < used; list = end(list)) {
+      if (words[list + SEGMENT] !== FREE && !isPointedTo(list)) give(list);
     }
   }
 
-  #isPointedTo(list: number): boolean {
-    const window = this.#windows.at(this.words[list + SEGMENT] as number);
+  function isPointedTo(list: number): boolean {
+    const window = windows.at(words[list + SEGMENT] as number);
     if (window === undefined) return false;
     const { shadow, shadowPages } = window.segment;
-    const at = ((this.words[list + GRANULE] as number) << this.#granuleShift) + this.#lastCell;
+    const at = ((words[list + GRANULE] as number) << granuleShift) + lastCell;
     return (
-      shadowPages[at >> this.#pageShift] === PAGE_TOUCHED && shadow[at + 1] === SPILLED && shadow[at] === list
+      shadowPages[at >> pageWordShift] === PAGE_TOUCHED && shadow[at + 1] === SPILLED && shadow[at] === list
     );
   }
+
+  return {
+    words,
+    liveLists: () => live,
+    bytes: () => memory.bytes,
+    first,
+    end,
+    hasWrites,
+    isEmpty,
+    probe,
+    next,
+    endsProbe,
+    knows,
+    open,
+    add,
+    removed,
+    close,
+    reset,
+  };
 }
 
 function hash(slot: number): number {

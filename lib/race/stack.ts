@@ -151,12 +151,12 @@ export function createStacks(space: TableSpace, roots: MarkRoots): Stacks {
 
   function add(stack: number, pcLow: number, pcHigh: number): number {
     if (free === 0 && used === limit) reclaim(stack);
-    let node = free;
+    let node = free | 0;
     if (node !== 0) free = nodes[(node << NODE_SHIFT) + LATEST] as number;
     else node = used++;
     const at = node << NODE_SHIFT;
-    nodes[at + PARENT] = stack;
-    nodes[at + PC_LOW] = pcLow;
+    nodes[at + PARENT] = stack | 0;
+    nodes[at + PC_LOW] = pcLow | 0;
     nodes[at + LATEST] = 0;
     nodes[at + NEXT] = 0;
     highs[node] = pcHigh;

@@ -39,9 +39,10 @@ export interface Replayer {
 
 export function createReplayer(detector: Detector): Replayer {
   const events = new Int32Array(BLOCK_EVENTS * EVENT_WORDS);
-  const { goroutines, order } = detector;
+  const { goroutines } = detector;
   const { slots, state } = goroutines;
   const { one } = detector.accesses;
+  const { acquire, releaseStore } = detector.order;
   const { push, parent } = detector.stacks;
   let done = 0;
   // What a batch is replayed with.
@@ -98,11 +99,11 @@ export function createReplayer(detector: Detector): Replayer {
             continue;
           }
           if (call === Op.Acquire) {
-            order.acquire(slot, low, high);
+            acquire(slot, low, high);
             continue;
           }
           if (call === Op.Release) {
-            order.releaseStore(slot, low, high);
+            releaseStore(slot, low, high);
             continue;
           }
         }

@@ -48,7 +48,7 @@ it.each(['node-x2', 'node-x4'])('an access again changes nothing, in %s', (layou
           access();
           expect(position()).toBe(before);
         }
-        spilled += detector.spill.liveLists;
+        spilled += detector.spill.liveLists();
       }),
       { numRuns: 300 },
     );

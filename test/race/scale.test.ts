@@ -94,7 +94,7 @@ describe('goroutines', () => {
       }
       detector.acquire(1, LOCK, HIGH);
       write(1, 0);
-      expect(detector.spill.liveLists).toBe(0);
+      expect(detector.spill.liveLists()).toBe(0);
     }
     expect(racy.addresses()).toEqual([]);
   });
