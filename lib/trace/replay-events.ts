@@ -144,7 +144,10 @@ function rare(detector: Detector, validator: EventValidator, words: Int32Array, 
   const goroutine = words[at + 1] as number;
   const low = words[at + 2] as number;
   const high = words[at + 3] as number;
-  const arg = joinWords(words[at + 4] as number, words[at + 5] as number);
+  const argLow = words[at + 4] as number;
+  const argHigh = words[at + 5] as number;
+  // Sizes and pcs are mostly integers, which a call can be given as they are.
+  const arg = argHigh === 0 && argLow >= 0 ? argLow : joinWords(argLow, argHigh);
   const pcLow = words[at + 6] as number;
   const pcHigh = words[at + 7] as number;
   const size = head >>> SIZE_SHIFT;
