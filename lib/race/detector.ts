@@ -283,7 +283,7 @@ export class Detector {
 
   /** Forgets [address, address + sizeBytes), whose shadow is about to be unmapped. */
   unmapShadow(address: number, sizeBytes: number): void {
-    this.objects.drop(address, sizeBytes);
+    this.objects.drop(address | 0, Math.floor(address / 2 ** 32), sizeBytes);
     this.windows.unmap(address, sizeBytes);
     this.accesses.leaveWindow();
   }
@@ -303,9 +303,9 @@ export class Detector {
   }
 
   /** The sync objects of [address, address + sizeBytes) are forgotten. */
-  free(address: number, sizeBytes: number): void {
-    checkRange('Free', address, sizeBytes);
-    this.objects.drop(address, sizeBytes);
+  free(low: number, high: number, sizeBytes: number): void {
+    checkRange('Free', joinWords(low, high), sizeBytes);
+    this.objects.drop(low, high, sizeBytes);
   }
 
   /** The goroutine's current stack. */

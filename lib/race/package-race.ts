@@ -192,7 +192,9 @@ export class Race {
    */
   free(address: number, sizeBytes: number): void {
     this.#live();
-    this.#detector.free(checkedAddress(address), checkedSize(address, sizeBytes));
+    checkedAddress(address);
+    checkedSize(address, sizeBytes);
+    this.#detector.free(address | 0, Math.floor(address / HIGH), sizeBytes);
   }
 
   /**

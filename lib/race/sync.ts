@@ -12,6 +12,7 @@
 import type { TableSpace } from '../native/table.js';
 import { PAGE_TOUCHED, SEGMENT_SHIFT, type ShadowGeometry } from '../shadow/segment.js';
 import { type Clocks, EMPTY_CLOCK } from './clock.js';
+import { joinWords } from './stack.js';
 import type { Window, Windows } from './window.js';
 
 /** log2 of the words of an object. */
@@ -31,7 +32,8 @@ const OBJECT_PART = 1 / 16;
 /** No slot: the object's clock is complete by itself. */
 export const MERGED = -1;
 
-const SEGMENT_GRANULE_MASK = 2 ** (SEGMENT_SHIFT - 3) - 1;
+const SEGMENT_MASK = 2 ** SEGMENT_SHIFT - 1;
+const SEGMENT_GRANULE_MASK = SEGMENT_MASK >>> 3;
 const SEGMENT_LOW_BITS = 32 - SEGMENT_SHIFT;
 
 export interface SyncObjects {
@@ -46,8 +48,8 @@ export interface SyncObjects {
    * @throws LazyShadowError ERR_OUT_OF_MEMORY
    */
   make(low: number, high: number): number;
-  /** Forgets the objects with an address in [address, address + sizeBytes). */
-  drop(address: number, sizeBytes: number): void;
+  /** Forgets the objects of the `sizeBytes` bytes from an address on. */
+  drop(low: number, high: number, sizeBytes: number): void;
   /** Moves objects into metainfo that has come to be mapped. */
   adopt(): void;
   /** Replaces the clock of every object by what `replace` says. */
@@ -116,16 +118,22 @@ export function createSyncObjects(
     return object;
   }
 
-  function drop(address: number, sizeBytes: number): void {
-    const end = address + sizeBytes;
-    for (let at = address; at < end;) {
-      const index = Math.floor(at / 2 ** SEGMENT_SHIFT);
-      const stop = Math.min(end, (index + 1) * 2 ** SEGMENT_SHIFT);
+  function drop(low: number, high: number, sizeBytes: number): void {
+    let index = (high << SEGMENT_LOW_BITS) | (low >>> SEGMENT_SHIFT);
+    let at = low & SEGMENT_MASK;
+    for (let rest = sizeBytes; rest > 0;) {
+      const count = Math.min(rest, SEGMENT_MASK + 1 - at) | 0;
       const window = windows.at(index);
-      if (window !== undefined) dropWithin(window, (at - window.base) | 0, (stop - window.base) | 0);
-      at = stop;
+      if (window !== undefined) dropWithin(window, at, at + count);
+      rest -= count;
+      at = 0;
+      index++;
     }
-    if (elsewhere.size === 0) return;
+    if (elsewhere.size > 0) dropElsewhere(joinWords(low, high), sizeBytes);
+  }
+
+  function dropElsewhere(address: number, sizeBytes: number): void {
+    const end = address + sizeBytes;
     for (const [granule, object] of elsewhere) {
       if (granule + 8 <= address || granule >= end) continue;
       const rest = dropFrom(object, address - granule, end - granule);
@@ -233,5 +241,5 @@ export function createSyncObjects(
 }
 
 function granuleAddress(low: number, high: number): number {
-  return high * 2 ** 32 + (low >>> 0) - (low & 7);
+  return joinWords(low, high) - (low & 7);
 }

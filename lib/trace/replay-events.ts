@@ -197,7 +197,7 @@ function rare(detector: Detector, validator: EventValidator, words: Int32Array, 
       detector.malloc(low, high, arg, allocator(words, at));
       break;
     case Op.Free:
-      detector.free(joinWords(low, high), arg);
+      detector.free(low, high, arg);
       break;
     case Op.Acquire:
       detector.acquire(goroutine, low, high);
