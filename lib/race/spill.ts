@@ -140,11 +140,12 @@ export function createSpill(
   }
 
   function knows(list: number, word: number, floor: number): boolean {
-    const mask = (1 << (words[list + SIZE] as number)) - 1;
+    const cells = words;
+    const mask = (1 << (cells[list + SIZE] as number)) - 1;
     for (let probe = hash(cellSlot(word)); ; probe++) {
       const at = list + HEADER_WORDS + (probe & mask) * CELL_WORDS;
-      const old = words[at] as number;
-      const position = words[at + 1] as number;
+      const old = cells[at] as number;
+      const position = cells[at + 1] as number;
       if (position > floor && ((old ^ word) & (word | SLOT)) === 0) return true;
       if (position === 0 && old !== REMOVED) return false;
     }

@@ -115,15 +115,17 @@ export function createStacks(space: TableSpace, roots: MarkRoots): Stacks {
   }
 
   function find(stack: number, pcLow: number, pcHigh: number): number {
+    const all = nodes;
+    const entries = table;
     const uniform = pcHigh === high;
-    const mask = table.length - 1;
+    const mask = entries.length - 1;
     for (let slot = hash(stack, pcLow) & mask; ; slot = (slot + 1) & mask) {
-      const node = table[slot] as number;
+      const node = entries[slot] as number;
       if (node === 0) return add(stack, pcLow, pcHigh);
       const at = node << NODE_SHIFT;
       if (
-        nodes[at + PC_LOW] === pcLow &&
-        nodes[at + PARENT] === stack &&
+        all[at + PC_LOW] === pcLow &&
+        all[at + PARENT] === stack &&
         (uniform || highs[node] === pcHigh)
       ) {
         return node;
