@@ -19,6 +19,9 @@ import { type EventValidator, SIZE_SHIFT, UNCOMMON_HIGHS } from './validate.js';
 /** 16 KiB of them: half of a core's first-level cache. */
 const BLOCK_EVENTS = 512;
 
+/** Where the last event of a block is: an index that is masked with it needs no check. */
+const LAST_EVENT = (BLOCK_EVENTS - 1) * EVENT_WORDS;
+
 /** Word 0 of an event without its flags: the op and the size of the access. */
 const OP_AND_SIZE = ~0xff00;
 const ONE_BYTE = 1 << SIZE_SHIFT;
@@ -69,9 +72,10 @@ export function createReplayer(detector: Detector): Replayer {
 
   /** The events of the block, whose number in the batch is from `first` on, up to the first that is wrong. */
   function replayBlock(first: number, end: number): void {
-    let at = 0;
+    let place = 0;
     try {
-      for (; at < end; at += EVENT_WORDS) {
+      for (; place < end; place += EVENT_WORDS) {
+        const at = place & LAST_EVENT;
         const goroutine = events[at + 1] as number;
         const low = events[at + 2] as number;
         const high = events[at + 3] as number;
@@ -110,7 +114,7 @@ export function createReplayer(detector: Detector): Replayer {
         if (!rare(detector, validator, batch, first * EVENT_WORDS + at)) return;
       }
     } finally {
-      done = first + at / EVENT_WORDS;
+      done = first + place / EVENT_WORDS;
     }
   }
 
