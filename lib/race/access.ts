@@ -29,6 +29,13 @@ const LONGEST_RUN = 60;
 const SEGMENT_LOW_BITS = 32 - SEGMENT_SHIFT;
 const SEGMENT_MASK = 2 ** SEGMENT_SHIFT - 1;
 
+interface Entered {
+  index: number;
+  window: Window;
+  cells: Int32Array;
+  pages: Uint8Array;
+}
+
 /** Accesses by the goroutine that has a slot; whoever calls has made sure that one has it. */
 export interface Accesses {
   /** One byte: `kind` is READ or PLAIN_WRITE. */
@@ -71,28 +78,36 @@ export function createAccesses(
   /** log2 of the shadow words of a page. */
   const pageShift = geometry.pageShift - 2;
 
-  // The window of the last access.
-  let currentIndex = -1;
-  let window: Window = NO_WINDOW;
-  let cells: Int32Array = NO_WINDOW.segment.shadow;
-  let pages: Uint8Array = NO_WINDOW.segment.shadowPages;
+  /**
+   * The window of the last access. An object, because V8 knows of its fields what they hold, and of variables that functions
+   * share not even that they have been declared: for each it would check that, and what is in it.
+   */
+  const current: Entered = {
+    index: -1,
+    window: NO_WINDOW,
+    cells: NO_WINDOW.cells,
+    pages: NO_WINDOW.segment.shadowPages,
+  };
 
   function leaveWindow(): void {
-    currentIndex = -1;
+    current.index = -1;
   }
 
   function one(slot: number, kind: number, low: number, high: number, pcLow: number, pcHigh: number): void {
     const index = (high << SEGMENT_LOW_BITS) | (low >>> SEGMENT_SHIFT);
-    if (index !== currentIndex && !enter(index)) return;
+    if (index !== current.index && !enter(index)) return;
     const granule = (low & SEGMENT_MASK) >>> 3;
     const word = (slot << SLOT_SHIFT) | kind | (1 << (low & 7));
     const first = granule << granuleShift;
-    if (pages[first >> pageShift] !== PAGE_TOUCHED && !commit(first)) return;
+    if (current.pages[first >> pageShift] !== PAGE_TOUCHED && !commit(first)) return;
     const home = homeCell(first, slot, wordsPerGranule);
     const floor = state[(slot << STATE_SHIFT) + FLOOR] as number;
-    if ((((cells[home] as number) ^ word) & (word | SLOT)) === 0 && (cells[home + 1] as number) > floor)
+    if (
+      (((current.cells[home] as number) ^ word) & (word | SLOT)) === 0 &&
+      (current.cells[home + 1] as number) > floor
+    )
       return;
-    access(window, granule, word, pcLow, pcHigh, NONE);
+    access(current.window, granule, word, pcLow, pcHigh, NONE);
   }
 
   function range(
@@ -110,7 +125,7 @@ export function createAccesses(
     let rest = sizeBytes;
     while (rest > 0) {
       const count = Math.min(rest, SEGMENT_MASK + 1 - at) | 0;
-      if (index === currentIndex || enter(index)) {
+      if (index === current.index || enter(index)) {
         const first = at >>> 3;
         const last = (at + count - 1) >>> 3;
         const head = (BYTES << (at & 7)) & BYTES;
@@ -156,7 +171,7 @@ export function createAccesses(
   /** An access to a granule of the current window. */
   function touch(granule: number, word: number, pcLow: number, pcHigh: number): void {
     if (!isTouched(granule)) return;
-    access(window, granule, word, pcLow, pcHigh, NONE);
+    access(current.window, granule, word, pcLow, pcHigh, NONE);
   }
 
   /** An access to all bytes of the granules from `from` up to `end`, page by page. */
@@ -167,7 +182,7 @@ export function createAccesses(
       const pageEnd = ((granule >> pageGranules) + 1) << pageGranules;
       const stop = end < pageEnd ? end : pageEnd;
       if (isTouched(granule)) {
-        position = whole(window, granule, stop, word, pcLow, pcHigh, position) | 0;
+        position = whole(current.window, granule, stop, word, pcLow, pcHigh, position) | 0;
       }
       granule = stop;
     }
@@ -176,24 +191,24 @@ export function createAccesses(
   /** Whether the page of a granule's cells is touched, or can be. */
   function isTouched(granule: number): boolean {
     const first = granule << granuleShift;
-    return pages[first >> pageShift] === PAGE_TOUCHED || commit(first);
+    return current.pages[first >> pageShift] === PAGE_TOUCHED || commit(first);
   }
 
   /** Makes segment `index` the current window; false if nothing of it is mapped. */
   function enter(index: number): boolean {
     const entered = windows.at(index);
     if (entered === undefined) return false;
-    currentIndex = index;
-    window = entered;
-    cells = window.segment.shadow;
-    pages = window.segment.shadowPages;
+    current.index = index;
+    current.window = entered;
+    current.cells = entered.cells;
+    current.pages = entered.segment.shadowPages;
     return true;
   }
 
   /** Makes the page of a shadow word usable; false if it is not mapped. */
   function commit(first: number): boolean {
     const page = first >> pageShift;
-    if (pages[page] !== PAGE_MAPPED) return false;
+    if (current.pages[page] !== PAGE_MAPPED) return false;
     const end = growthEnd(page);
     if (end === page + 1) return touchPages(page, end);
     try {
@@ -210,21 +225,25 @@ export function createAccesses(
    */
   function growthEnd(page: number): number {
     let run = 0;
-    while (run < LONGEST_RUN && run < page && pages[page - run - 1] === PAGE_TOUCHED) run++;
-    const most = Math.min(page + 1 + (run >> 2), pages.length);
+    while (run < LONGEST_RUN && run < page && current.pages[page - run - 1] === PAGE_TOUCHED) run++;
+    const most = Math.min(page + 1 + (run >> 2), current.pages.length);
     let end = page + 1;
-    while (end < most && pages[end] === PAGE_MAPPED) end++;
+    while (end < most && current.pages[end] === PAGE_MAPPED) end++;
     return end;
   }
 
   /** Touches the pages from `from` up to `end`; whether the first is touched now: another thread may unmap any of them. */
   function touchPages(from: number, end: number): boolean {
-    windows.shadow.touchShadow(window.segment, from << (pageShift + 2), (end - from) << (pageShift + 2));
+    windows.shadow.touchShadow(
+      current.window.segment,
+      from << (pageShift + 2),
+      (end - from) << (pageShift + 2),
+    );
     for (let page = from; page < end; page++) {
       // A page that is read first gets the system's page of zeros, and a second fault when it is written.
-      if (pages[page] === PAGE_TOUCHED) cells[page << pageShift] = 0;
+      if (current.pages[page] === PAGE_TOUCHED) current.cells[page << pageShift] = 0;
     }
-    return pages[from] === PAGE_TOUCHED;
+    return current.pages[from] === PAGE_TOUCHED;
   }
 
   return { one, range, called, leaveWindow };

@@ -107,7 +107,7 @@ export function createRecording(parts: RecordingParts): Recording {
     pcHigh: number,
     position: number,
   ): number {
-    const cells = window.segment.shadow;
+    const cells = window.cells;
     const slot = word >>> SLOT_SHIFT;
     const floor = state[(slot << STATE_SHIFT) + FLOOR] as number;
     const first = granule << granuleShift;
@@ -182,7 +182,7 @@ export function createRecording(parts: RecordingParts): Recording {
     pcHigh: number,
     position: number,
   ): number {
-    const cells = window.segment.shadow;
+    const cells = window.cells;
     const slot = word >>> SLOT_SHIFT;
     const floor = state[(slot << STATE_SHIFT) + FLOOR] as number;
     const mapped = from >= window.firstGranule && end <= window.endGranule && !window.holes;
@@ -233,7 +233,7 @@ export function createRecording(parts: RecordingParts): Recording {
     pcHigh: number,
     position: number,
   ): number {
-    const cells = window.segment.shadow;
+    const cells = window.cells;
     const first = granule << granuleShift;
     const last = first + wordsPerGranule - CELL_WORDS;
     const list = cells[last] as number;
@@ -274,7 +274,7 @@ export function createRecording(parts: RecordingParts): Recording {
 
   /** Adds a cell to a granule whose inline cells are in use. Writes stay inline while they can: reads scan lists with writes. */
   function addSpilled(window: Window, granule: number, list: number, word: number, position: number): void {
-    const cells = window.segment.shadow;
+    const cells = window.cells;
     const first = granule << granuleShift;
     const inlineEnd = first + wordsPerGranule - CELL_WORDS;
     if ((word & WRITE) !== 0) {

@@ -123,11 +123,7 @@ export function createStacks(space: TableSpace, roots: MarkRoots): Stacks {
       const node = entries[slot] as number;
       if (node === 0) return add(stack, pcLow, pcHigh);
       const at = node << NODE_SHIFT;
-      if (
-        all[at + PC_LOW] === pcLow &&
-        all[at + PARENT] === stack &&
-        (uniform || highs[node] === pcHigh)
-      ) {
+      if (all[at + PC_LOW] === pcLow && all[at + PARENT] === stack && (uniform || highs[node] === pcHigh)) {
         return node;
       }
     }

@@ -22,6 +22,8 @@ export interface AddressRange {
 
 export interface Window {
   readonly segment: ShadowSegment;
+  /** The segment's shadow. */
+  readonly cells: Int32Array;
   /** First application address. */
   readonly base: number;
   /** Granules [firstGranule, endGranule) hold all of the segment's mapped memory. */
@@ -40,6 +42,7 @@ export const NO_WINDOW: Window = {
     metainfo: new Int32Array(0),
     metainfoPages: new Uint8Array(0),
   },
+  cells: new Int32Array(0),
   base: 0,
   firstGranule: 0,
   endGranule: 0,
@@ -127,7 +130,14 @@ export class Windows {
   #open(index: number): Window | undefined {
     const segment = this.shadow.segment(index);
     if (segment === undefined) return undefined;
-    const window = { segment, base: index * SEGMENT_BYTES, firstGranule: 0, endGranule: 0, holes: false };
+    const window = {
+      segment,
+      cells: segment.shadow,
+      base: index * SEGMENT_BYTES,
+      firstGranule: 0,
+      endGranule: 0,
+      holes: false,
+    };
     this.#measure(window);
     this.#windows.set(index, window);
     return window;
