@@ -56,6 +56,9 @@ class ReservedMemory {
   /// Makes the committed pages of the range read as zeros, whatever the system says.
   void zero(Range pages) const { makeZero(committed_, pages, backing_); }
 
+  /// Whether what is committed is resident from then on, so that nobody need prefault it.
+  bool commitMakesPages() const { return backing_ == os::Backing::MemoryFile; }
+
   /// Islands that were merged because mappings ran short.
   Merges merges() const { return merges_; }
 

@@ -330,9 +330,11 @@ void ShadowMap::touch(uint64_t segment, size_t plane, size_t first, size_t count
   const PageStates& states = pageStates(segment, plane, first, count);
   const Plane& where = design_.regions[segmentAt(segment)->region].planes[plane];
   const Range window = windowOf(where, segment);
+  bool resident = false;
 
   if (design_.policy == Policy::Touch) {
     ReservedMemory& memory = std::get<ReservedMemory>(memory_[where.span]);
+    resident = memory.commitMakesPages();
     std::vector<Range> fresh;
     for (size_t at = first; at < first + count; ++at) {
       if (states[at] != raw(PageState::Mapped)) continue;
@@ -359,7 +361,7 @@ void ShadowMap::touch(uint64_t segment, size_t plane, size_t first, size_t count
   for (size_t at = first; at < first + count; ++at) {
     const size_t begin = at;
     for (; isMapped(at); ++at) states[at] = raw(PageState::Touched);
-    if (at > begin) os::prefault(Range{window.start + begin * page_, (at - begin) * page_});
+    if (at > begin && !resident) os::prefault(Range{window.start + begin * page_, (at - begin) * page_});
   }
 }
 
