@@ -210,7 +210,7 @@ export function createSpill(
     const length = HEADER_WORDS + (CELL_WORDS << size);
     if (free[size] === NO_LIST && used + length > limit) {
       sweep();
-      limit = Math.max(limit, 2 * used);
+      limit = Math.min(words.length, Math.max(limit, 2 * used));
     }
     let list = free[size] as number;
     if (list !== NO_LIST) {
