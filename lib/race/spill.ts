@@ -98,6 +98,7 @@ export function createSpill(
   /** Lists that were given back, by SIZE: the first of each, linked through GRANULE. */
   const free = new Int32Array(32);
   let used = 0;
+  /** Words used from which on lists are looked through before there are more. */
   let limit = FIRST_LIMIT;
   let live = 0;
   free.fill(NO_LIST);
@@ -140,6 +141,7 @@ export function createSpill(
   }
 
   function knows(list: number, word: number, floor: number): boolean {
+    // Its own constant: only so does V8 build the table's place into the loop (docs/performance.md).
     const cells = words;
     const mask = (1 << (cells[list + SIZE] as number)) - 1;
     for (let probe = hash(cellSlot(word)); ; probe++) {

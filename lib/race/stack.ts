@@ -115,6 +115,7 @@ export function createStacks(space: TableSpace, roots: MarkRoots): Stacks {
   }
 
   function find(stack: number, pcLow: number, pcHigh: number): number {
+    // The loop's own constants: only so does V8 build the place of the nodes into it (docs/performance.md).
     const all = nodes;
     const entries = table;
     const uniform = pcHigh === high;
