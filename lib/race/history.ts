@@ -44,8 +44,8 @@ const LARGEST_PAGE = 4096;
 /** Pages begin at multiples of this many words, so only there may one be full. */
 const PIECE_MASK = FIRST_PAGE * ENTRY_WORDS - 1;
 
-/** What of a detector's tables is history: 1.5 GiB. */
-const WORD_PART = 3 / 8;
+/** What of a detector's tables is history: 1.25 GiB. */
+const WORD_PART = 5 / 16;
 
 /** Pages and slots that there is room for at first. */
 const FEW = 64;

@@ -16,18 +16,20 @@ import { joinWords } from './stack.js';
 import type { Window, Windows } from './window.js';
 
 /** log2 of the words of an object. */
-export const SYNC_SHIFT = 3;
+export const SYNC_SHIFT = 2;
 /** The clock of what happened before the release. */
 export const SYNC_CLOCK = 0;
 /** The slot that released, -1 if the clock says it all. */
 export const SYNC_SLOT = 1;
 /** Its position. */
 export const SYNC_POSITION = 2;
-const NEXT = 3;
-const BYTE = 4;
+/** The next object of the granule, and below that the byte that this one is of. */
+const LINK = 3;
+const BYTE_BITS = 3;
+const BYTE_MASK = 2 ** BYTE_BITS - 1;
 
-/** What of a detector's tables is objects: 256 MiB, for 8 million. */
-const OBJECT_PART = 1 / 16;
+/** What of a detector's tables is objects: 512 MiB, for 33 million. */
+const OBJECT_PART = 1 / 8;
 
 /** No slot: the object's clock is complete by itself. */
 export const MERGED = -1;
@@ -71,7 +73,7 @@ export function createSyncObjects(
   /** Objects at addresses without metainfo: the address of a granule to its first object. */
   const elsewhere = new Map<number, number>();
   let used = 1;
-  /** Objects that were dropped, linked through NEXT. */
+  /** Objects that were dropped, linked through LINK. */
   let free = 0;
   let live = 0;
 
@@ -93,8 +95,10 @@ export function createSyncObjects(
     } else if (elsewhere.size > 0) {
       object = (elsewhere.get(granuleAddress(low, high)) ?? 0) | 0;
     }
-    while (object !== 0 && words[(object << SYNC_SHIFT) + BYTE] !== byte) {
-      object = words[(object << SYNC_SHIFT) + NEXT] as number;
+    while (object !== 0) {
+      const link = words[(object << SYNC_SHIFT) + LINK] as number;
+      if ((link & BYTE_MASK) === byte) break;
+      object = link >>> BYTE_BITS;
     }
     return object;
   }
@@ -192,19 +196,19 @@ export function createSyncObjects(
     let kept = 0;
     for (let object = first; object !== 0;) {
       const at = object << SYNC_SHIFT;
-      const next = words[at + NEXT] as number;
-      const byte = words[at + BYTE] as number;
+      const link = words[at + LINK] as number;
+      const byte = link & BYTE_MASK;
       if (byte >= from && byte < to) {
         clocks.release(words[at + SYNC_CLOCK] as number);
         words[at + SYNC_CLOCK] = EMPTY_CLOCK;
-        words[at + NEXT] = free | 0;
+        words[at + LINK] = free << BYTE_BITS;
         free = object;
         live--;
       } else {
-        words[at + NEXT] = kept;
+        words[at + LINK] = (kept << BYTE_BITS) | byte;
         kept = object;
       }
-      object = next;
+      object = link >>> BYTE_BITS;
     }
     return kept;
   }
@@ -212,7 +216,7 @@ export function createSyncObjects(
   function alloc(byte: number, next: number): number {
     let object = free | 0;
     if (object !== 0) {
-      free = words[(object << SYNC_SHIFT) + NEXT] as number;
+      free = (words[(object << SYNC_SHIFT) + LINK] as number) >>> BYTE_BITS;
     } else {
       memory.reserve((used + 1) << SYNC_SHIFT);
       object = used++;
@@ -221,8 +225,7 @@ export function createSyncObjects(
     words[at + SYNC_CLOCK] = EMPTY_CLOCK;
     words[at + SYNC_SLOT] = MERGED;
     words[at + SYNC_POSITION] = 0;
-    words[at + NEXT] = next | 0;
-    words[at + BYTE] = byte;
+    words[at + LINK] = (next << BYTE_BITS) | byte;
     live++;
     return object;
   }
