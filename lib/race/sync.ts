@@ -98,7 +98,7 @@ export function createSyncObjects(
     while (object !== 0) {
       const link = words[(object << SYNC_SHIFT) + LINK] as number;
       if ((link & BYTE_MASK) === byte) break;
-      object = link >>> BYTE_BITS;
+      object = link >> BYTE_BITS;
     }
     return object;
   }
@@ -208,7 +208,7 @@ export function createSyncObjects(
         words[at + LINK] = (kept << BYTE_BITS) | byte;
         kept = object;
       }
-      object = link >>> BYTE_BITS;
+      object = link >> BYTE_BITS;
     }
     return kept;
   }
@@ -216,7 +216,7 @@ export function createSyncObjects(
   function alloc(byte: number, next: number): number {
     let object = free | 0;
     if (object !== 0) {
-      free = (words[(object << SYNC_SHIFT) + LINK] as number) >>> BYTE_BITS;
+      free = (words[(object << SYNC_SHIFT) + LINK] as number) >> BYTE_BITS;
     } else {
       memory.reserve((used + 1) << SYNC_SHIFT);
       object = used++;
