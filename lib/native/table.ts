@@ -7,7 +7,8 @@
  *
  * Nothing is copied when a table grows, and its array is one and the same for good. So code that captures the array in a
  * `const` has its place built in when V8 compiles it, and reads a word in three instructions; through an object, whose
- * array may be another one the next time, it takes ten (docs/performance.md).
+ * array may be another one the next time, it takes ten (docs/performance.md). A number that may have come of a call is
+ * stored with `| 0`, which changes no value: V8 knows it for an integer then, and else goes by way of a double.
  *
  * Invariants: words below `length` are committed, and zero until somebody writes them. Whoever has `words` holds the
  * table too, which keeps the memory, and touches nothing from `length` on: that would end the process.
@@ -54,7 +55,7 @@ export class TableSpace {
   /**
    * A new table.
    * @param what what it is a table of, for errors: "the program has more <what> than …"
-   * @param part its part of all addresses: a multiple of 1/128
+   * @param part its part of all addresses; so much of LEAST_BYTES must be whole pages
    */
   table(what: string, part: number): Table {
     const sizeBytes = this.#memory.sizeBytes * part;

@@ -29,6 +29,7 @@ const LONGEST_RUN = 60;
 const SEGMENT_LOW_BITS = 32 - SEGMENT_SHIFT;
 const SEGMENT_MASK = 2 ** SEGMENT_SHIFT - 1;
 
+/** A window, and what of it an access reads. */
 interface Entered {
   index: number;
   window: Window;

@@ -50,7 +50,6 @@ export interface Spill {
   readonly words: Int32Array;
   /** Lists that were made and not given back; some may have lost their granule since. */
   liveLists(): number;
-  bytes(): number;
   /** Index of the list's first cell. */
   first(list: number): number;
   /** Index past the list's last cell. */
@@ -258,7 +257,6 @@ export function createSpill(
   return {
     words,
     liveLists: () => live,
-    bytes: () => memory.bytes,
     first,
     end,
     hasWrites,

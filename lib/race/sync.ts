@@ -41,8 +41,6 @@ const SEGMENT_LOW_BITS = 32 - SEGMENT_SHIFT;
 export interface SyncObjects {
   /** 2^SYNC_SHIFT words for each object; object 0 is none. */
   readonly words: Int32Array;
-  liveCount(): number;
-  bytes(): number;
   /** The object of an address, 0 if it has none. */
   find(low: number, high: number): number;
   /**
@@ -75,14 +73,12 @@ export function createSyncObjects(
   let used = 1;
   /** Objects that were dropped, linked through LINK. */
   let free = 0;
-  let live = 0;
 
   function reset(): void {
     memory.reset();
     elsewhere.clear();
     used = 1;
     free = 0;
-    live = 0;
   }
 
   function find(low: number, high: number): number {
@@ -203,7 +199,6 @@ export function createSyncObjects(
         words[at + SYNC_CLOCK] = EMPTY_CLOCK;
         words[at + LINK] = free << BYTE_BITS;
         free = object;
-        live--;
       } else {
         words[at + LINK] = (kept << BYTE_BITS) | byte;
         kept = object;
@@ -226,14 +221,11 @@ export function createSyncObjects(
     words[at + SYNC_SLOT] = MERGED;
     words[at + SYNC_POSITION] = 0;
     words[at + LINK] = (next << BYTE_BITS) | byte;
-    live++;
     return object;
   }
 
   return {
     words,
-    liveCount: () => live,
-    bytes: () => memory.bytes,
     find,
     make,
     drop,

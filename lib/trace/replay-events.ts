@@ -19,7 +19,7 @@ import { type EventValidator, SIZE_SHIFT, UNCOMMON_HIGHS } from './validate.js';
 /** 32 KiB of them. Each block costs a call and a copy; twice as many leave a core's first-level cache. */
 const BLOCK_EVENTS = 1024;
 
-/** Where the last event of a block is: an index that is masked with it needs no check. */
+/** Where the last event of a block is: what is masked with it cannot overflow, so V8 need not look. */
 const LAST_EVENT = (BLOCK_EVENTS - 1) * EVENT_WORDS;
 
 /** Word 0 of an event without its flags: the op and the size of the access. */
