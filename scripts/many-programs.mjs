@@ -1,10 +1,11 @@
 // How many race-detected programs run at once on a machine that promises no more memory than it has: the reason why
 // shadow is mapped lazily. Processes under each policy, each with a Go-style heap and its shadow, until one is refused.
 //
-//     node scripts/many-programs.mjs [--program heap|replay] [--heap MIB] [--limit MIB] [--most N] [--policy LIST]
-//                                    [--apart] [--json]
+//     node scripts/many-programs.mjs [--program heap|replay] [--heap MIB] [--block KIB] [--limit MIB] [--most N]
+//                                    [--policy LIST] [--apart] [--json]
 //
-// heap: allocates blocks of 128 KiB up to --heap (1024), and writes the ends of each, as data/heapgrow.trc.gz tells of.
+// heap: allocates blocks of --block (128 KiB, as data/heapgrow.trc.gz tells of) up to --heap (1024 MiB), and writes the
+// ends of each.
 // replay: replays that recording, so that its heap of 832 MiB has its shadow, and no memory of its own.
 // --limit: what all programs together may commit: 12 GiB. With root on Linux that is vm.overcommit_memory=2 for the while;
 // without, and with --apart, each of --most programs gets its part of it (`ulimit -d`), and the table says so.
@@ -21,6 +22,7 @@ const { values } = parseArgs({
   options: {
     program: { type: 'string', default: 'heap' },
     heap: { type: 'string', default: '1024' },
+    block: { type: 'string', default: '128' },
     limit: { type: 'string', default: '12288' },
     most: { type: 'string', default: '12' },
     policy: { type: 'string', default: POLICIES.join(',') },
@@ -28,11 +30,14 @@ const { values } = parseArgs({
     json: { type: 'boolean', default: false },
   },
 });
-const [heapMiB, limitMiB, most] = [values.heap, values.limit, values.most].map(Number);
+const [heapMiB, blockKiB, limitMiB, most] = [values.heap, values.block, values.limit, values.most].map(
+  Number,
+);
 const policies = values.policy.split(',');
-if (!(heapMiB > 0 && limitMiB > 0 && most > 0) || policies.some((policy) => !POLICIES.includes(policy))) {
+const numbers = [heapMiB, blockKiB, limitMiB, most];
+if (!numbers.every((number) => number > 0) || policies.some((policy) => !POLICIES.includes(policy))) {
   console.error(
-    'many-programs: --heap, --limit and --most are numbers above 0, --policy is a list of policies',
+    'many-programs: --heap, --block, --limit and --most are numbers above 0, --policy is a list of policies',
   );
   process.exit(2);
 }
@@ -42,7 +47,7 @@ const child = fileURLToPath(new URL('many-programs/child.mjs', import.meta.url))
 
 /** Starts a program; resolves once it has all its memory, or was refused. */
 async function start(policy) {
-  const program = [process.execPath, child, values.program, policy, String(heapMiB)];
+  const program = [process.execPath, child, values.program, policy, String(heapMiB), String(blockKiB)];
   const limit = `ulimit -d ${Math.floor((limitMiB * 1024) / most)} && exec "$@"`;
   const [command, ...args] = together ? program : ['bash', '-c', limit, '-', ...program];
   const running = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
@@ -96,14 +101,15 @@ for (const policy of policies) {
 const limited = together
   ? `${limitMiB} MiB to commit for all programs together (vm.overcommit_memory=2)`
   : `${Math.floor(limitMiB / most)} MiB of data for each program (ulimit -d)`;
-if (values.json) console.log(JSON.stringify({ program: values.program, heapMiB, limited, together, rows }));
+if (values.json)
+  console.log(JSON.stringify({ program: values.program, heapMiB, blockKiB, limited, together, rows }));
 else {
   const mib = (bytes) => (bytes > 0 ? `${Math.round(bytes / MiB)} MiB` : '–').padStart(10);
   const what = values.program === 'heap' ? `a heap of ${heapMiB} MiB` : 'a replay of data/heapgrow.trc.gz';
   console.log(`${most} programs at once, each with ${what} and its shadow; ${limited}\n`);
   console.log('policy         ran    commit, each  resident, each  the next refused with');
   for (const { policy, ran, commitBytes, residentBytes, refusal } of rows) {
-    const numbers = `${mib(commitBytes).padStart(12)}${mib(residentBytes).padStart(16)}`;
-    console.log(`${policy.padEnd(12)}${String(ran).padStart(2)} of ${most} ${numbers}  ${refusal ?? '–'}`);
+    const columns = `${mib(commitBytes).padStart(12)}${mib(residentBytes).padStart(16)}`;
+    console.log(`${policy.padEnd(12)}${String(ran).padStart(2)} of ${most} ${columns}  ${refusal ?? '–'}`);
   }
 }

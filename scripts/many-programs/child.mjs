@@ -1,7 +1,7 @@
 // One of the programs of scripts/many-programs.mjs: takes its memory, says what that costs, and keeps it until its
 // standard input ends.
 //
-//     node child.mjs heap|replay POLICY HEAP_MIB
+//     node child.mjs heap|replay POLICY HEAP_MIB BLOCK_KIB
 import { fileURLToPath } from 'node:url';
 import {
   Heap,
@@ -15,19 +15,17 @@ import { shadowHooks } from '../../dist/esm/heap/shadow-hooks.js';
 import { CellWriter } from '../../dist/esm/measure/cell-writer.js';
 import { windowsOf } from '../../dist/esm/shadow/shadow.js';
 
-/** As in the recording. */
-const BLOCK_BYTES = 128 * 1024;
-
-const [program, policy, heapMiB] = process.argv.slice(2);
+const [program, policy, heapMiB, blockKiB] = process.argv.slice(2);
+const blockBytes = Number(blockKiB) * 1024;
 
 /** A heap in which the first and the last byte of each block were written, and checked. */
 function fillHeap(shadow) {
   const heap = new Heap({ race: shadowHooks(shadow), scavenger: false });
   const cells = new CellWriter(windowsOf(shadow));
-  for (let bytes = 0; bytes < heapMiB * 2 ** 20; bytes += BLOCK_BYTES) {
-    const block = heap.malloc(BLOCK_BYTES);
-    const view = heap.bytes(block, BLOCK_BYTES);
-    for (const at of [0, BLOCK_BYTES - 1]) {
+  for (let bytes = 0; bytes < heapMiB * 2 ** 20; bytes += blockBytes) {
+    const block = heap.malloc(blockBytes);
+    const view = heap.bytes(block, blockBytes);
+    for (const at of [0, blockBytes - 1]) {
       view[at] = 1;
       cells.access(block + at, 1);
     }

@@ -39,10 +39,11 @@ const REFUSED = { ran: 0, refusal: 'ERR_OUT_OF_MEMORY' };
 describe('programs that each have 1.6 GiB', unless(linux, 'needs ulimit -d'), () => {
   // Shadow is four and a half times what it is of: 384 MiB of heap or 832 MiB in the recording do not fit with theirs.
   // Mapped by 64 MiB at a time, it ends when another 288 or 352 MiB do not fit into what four or five times as much
-  // leave of the limit: more than 100 MiB, so that it is not Node that runs out first.
+  // leave of the limit: more than 100 MiB, so that it is not Node that runs out first. A heap that grew by its least, 1 MiB
+  // and then a block of 128 KiB, would leave Node next to nothing before it is refused.
   it.each(['heap', 'replay'])('run with a %s under touch, and under no other policy', (program) => {
-    const form = ['--apart', '--most=2', '--limit=3328', '--heap=384', `--program=${program}`];
-    const [eager, unreserved, lazy, touch] = tableOf(...form).rows;
+    const form = ['--apart', '--most=2', '--limit=3328', '--heap=384', '--block=65536'];
+    const [eager, unreserved, lazy, touch] = tableOf(...form, `--program=${program}`).rows;
     for (const row of [eager, unreserved, lazy]) expect(row).toMatchObject(REFUSED);
     expect(touch).toMatchObject({ ran: 2, refusal: null });
     expect(touch?.commitBytes).toBeLessThan(1536 * MiB);
