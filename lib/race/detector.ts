@@ -9,17 +9,20 @@ import { TableSpace } from '../native/table.js';
 import type { ShadowGeometry, ShadowMemory } from '../shadow/segment.js';
 import { type Accesses, ATOMIC_READ, ATOMIC_WRITE, createAccesses } from './access.js';
 import { Allocations } from './allocations.js';
+import { createDepths, createPositions } from './bare.js';
 import { type Clear, createClearing } from './clearing.js';
 import { type Clocks, createClocks } from './clock.js';
 import { type GoroutineInfo, Goroutines, POSITION, STACK, STATE_SHIFT } from './goroutine.js';
 import { createHistory, type History } from './history.js';
 import { Leaks } from './leak.js';
+import { Midway } from './midway.js';
 import { createOrder, type Order } from './order.js';
 import { createRecording, type OnSighting } from './record.js';
 import { createSpill, type Spill } from './spill.js';
 import { createStacks, EMPTY_STACK, joinWords, type MarkRoots, type Stacks } from './stack.js';
 import { createSyncObjects, type SyncObjects } from './sync.js';
-import { checkRange, Windows } from './window.js';
+import { UnchartedWindows } from './uncharted.js';
+import { type AddressRange, checkRange, Windows } from './window.js';
 
 /** What a detector looks at, and who hears of it. */
 export interface Program {
@@ -30,6 +33,14 @@ export interface Program {
   readonly onSighting: OnSighting;
   /** Marks the stacks that whoever gets the sightings still refers to. */
   readonly markStacks?: MarkRoots;
+}
+
+/** What a detector is for, if not for a program from its beginning, with reports. */
+export interface DetectorForm {
+  /** Whether accesses can be told with their stacks: if not, all that is known of a race is that there is one. */
+  readonly reports: boolean;
+  /** The memory that the layout has shadow for, if it begins in the middle of a program (midway.ts). */
+  readonly midwayIn?: readonly AddressRange[] | undefined;
 }
 
 /**
@@ -64,16 +75,20 @@ export class Detector {
   readonly goroutines: Goroutines;
   readonly history: History;
   readonly stacks: Stacks;
-  readonly windows = new Windows();
+  readonly windows: Windows;
   readonly spill: Spill;
   readonly objects: SyncObjects;
+  /** Of a detector that makes no reports, empty. */
   readonly allocations = new Allocations();
   /** Reads and writes: for callers to use directly, because it is most of what happens. */
   readonly accesses: Accesses;
   /** As `accesses`: acquires and releases by the goroutine that has a slot. */
   readonly order: Order;
-  readonly #leaks = new Leaks();
+  /** What it does not know, if it began in the middle of a program. */
+  readonly midway: Midway | undefined;
+  readonly leaks = new Leaks();
   readonly #clear: Clear;
+  readonly #reports: boolean;
   #program: Program | undefined;
 
   /**
@@ -81,37 +96,51 @@ export class Detector {
    * @param geometry that of every shadow that it will have
    * @throws LazyShadowError ERR_OUT_OF_MEMORY
    */
-  constructor({ wordsPerGranule, pageShift }: ShadowGeometry) {
+  constructor(
+    { wordsPerGranule, pageShift }: ShadowGeometry,
+    { reports, midwayIn }: DetectorForm = { reports: true },
+  ) {
     const geometry = { wordsPerGranule, pageShift };
+    this.#reports = reports;
     this.wordsPerGranule = wordsPerGranule;
     this.pageShift = pageShift;
     const space = new TableSpace();
     this.clocks = createClocks(space);
     this.goroutines = new Goroutines(space, this.clocks);
-    const { goroutines, windows, allocations } = this;
+    this.windows = midwayIn === undefined ? new Windows() : new UnchartedWindows(midwayIn);
+    const { clocks, goroutines, windows, allocations } = this;
     const { state } = goroutines;
-    this.history = createHistory(space, state);
-    this.stacks = createStacks(space, (mark) => {
-      goroutines.markStacks(mark);
-      this.history.markStacks(mark);
-      allocations.markStacks(mark);
-      this.#program?.markStacks?.(mark);
-    });
+    this.history = reports ? createHistory(space, state) : createPositions(state);
+    this.stacks = reports
+      ? createStacks(space, (mark) => {
+          goroutines.markStacks(mark);
+          this.history.markStacks(mark);
+          allocations.markStacks(mark);
+          this.#program?.markStacks?.(mark);
+        })
+      : createDepths();
     this.spill = createSpill(space, windows, geometry);
-    this.objects = createSyncObjects(space, windows, this.clocks, geometry);
-    this.order = createOrder(this.clocks, goroutines, this.objects, this.history, this.#leaks);
+    const { spill } = this;
+    const assume = (goroutine: number) => this.order.assume(goroutine);
+    this.midway =
+      midwayIn === undefined ? undefined : new Midway({ wordsPerGranule, clocks, goroutines, spill, assume });
+    const objects = createSyncObjects(space, windows, clocks, geometry);
+    this.objects = this.midway?.wrapObjects(objects) ?? objects;
+    this.order = createOrder(this.clocks, goroutines, this.objects, this.history, this.leaks);
     const recording = createRecording({
       wordsPerGranule,
       windows,
       state,
       clocks: this.clocks,
       history: this.history,
-      leaks: this.#leaks,
+      leaks: this.leaks,
       spill: this.spill,
       onSighting: (sighting) => this.#program?.onSighting(sighting),
     });
-    this.accesses = createAccesses(geometry, windows, state, this.stacks, recording);
-    this.#clear = createClearing(windows, this.spill, geometry);
+    const kept = this.midway?.wrapRecording(recording) ?? recording;
+    this.accesses = createAccesses(geometry, windows, state, this.stacks, kept);
+    const clear = createClearing(windows, this.spill, geometry);
+    this.#clear = this.midway?.wrapClear(clear) ?? clear;
   }
 
   /** A program begins, of which nothing has happened: the first one, or the first since {@link end}. */
@@ -132,7 +161,7 @@ export class Detector {
     this.spill.reset();
     this.objects.reset();
     this.allocations.reset();
-    this.#leaks.reset();
+    this.leaks.reset();
     this.accesses.leaveWindow();
   }
 
@@ -140,6 +169,7 @@ export class Detector {
 
   /** The main goroutine starts. */
   initialize(goroutine: number): void {
+    this.midway?.refuse('Initialize');
     if (this.goroutines.main !== 0) {
       throw new LazyShadowError('ERR_INVALID_USE', 'the race runtime is initialized already');
     }
@@ -196,6 +226,7 @@ export class Detector {
   }
 
   finalizerGoroutine(goroutine: number): void {
+    this.midway?.refuse('FinalizerGoroutine');
     this.order.finalizer(this.goroutines.slotOf(goroutine));
   }
 
@@ -204,7 +235,8 @@ export class Detector {
   }
 
   ignoreSyncEnd(goroutine: number): void {
-    this.order.ignoreEnd(this.goroutines.slotOf(goroutine));
+    const slot = this.goroutines.slotOf(goroutine);
+    if (this.midway?.endsIgnoring(goroutine, slot) !== true) this.order.ignoreEnd(slot);
   }
 
   // ---- atomics: accesses too, in Go's order; nothing at all while synchronisation is ignored ------------------
@@ -296,9 +328,11 @@ export class Detector {
     const address = joinWords(low, high);
     checkRange('Malloc', address, sizeBytes);
     if (sizeBytes === 0) return;
-    const slot = this.goroutines.find(goroutine);
-    if (slot >= 0) this.allocations.add(address, sizeBytes, goroutine, this.#stack(slot));
-    else this.allocations.add(address, sizeBytes, 0, EMPTY_STACK);
+    if (this.#reports) {
+      const slot = this.goroutines.find(goroutine);
+      if (slot >= 0) this.allocations.add(address, sizeBytes, goroutine, this.#stack(slot));
+      else this.allocations.add(address, sizeBytes, 0, EMPTY_STACK);
+    }
     this.#clear(low, high, sizeBytes);
   }
 

@@ -157,6 +157,18 @@ export class Goroutines {
     return this.find(goroutine) >= 0;
   }
 
+  /** Whether a goroutine runs or has run. */
+  isKnown(goroutine: number): boolean {
+    return (this.#creations[goroutine] ?? 0) !== 0;
+  }
+
+  /** The numbers of all that run or have run. */
+  *everKnown(): IterableIterator<number> {
+    for (let goroutine = 1; goroutine < this.#creations.length; goroutine++) {
+      if (this.isKnown(goroutine)) yield goroutine;
+    }
+  }
+
   /** The numbers of all that run. */
   *running(): IterableIterator<number> {
     for (let goroutine = 1; goroutine < this.known; goroutine++) {
@@ -199,6 +211,22 @@ export class Goroutines {
     this.#creations[goroutine] = createdAt + 1;
     this.startedCount++;
     this.#begin(slot, goroutine, clock, EMPTY_STACK);
+    return slot;
+  }
+
+  /**
+   * A slot for what began before all that the detector has seen (midway.ts): a goroutine that runs, or none if it is 0.
+   * There must be room. The slot's first position stands for that past, so nobody takes the slot over who does not know it.
+   */
+  assume(goroutine: number): number {
+    const slot = this.#newSlot();
+    if (goroutine !== 0) {
+      this.slots[goroutine] = slot + 1;
+      this.#creations[goroutine] = EMPTY_STACK + 1;
+    }
+    this.#begin(slot, goroutine, EMPTY_CLOCK, EMPTY_STACK);
+    const at = slot << STATE_SHIFT;
+    this.state[at + ACCESSED] = this.state[at + POSITION] as number;
     return slot;
   }
 

@@ -33,6 +33,8 @@ import { MERGED, SYNC_CLOCK, SYNC_POSITION, SYNC_SHIFT, SYNC_SLOT, type SyncObje
 export interface Order {
   /** Starts a goroutine; its clock is a copy of its parent's, or empty if `parent` is 0. */
   start(parent: number, goroutine: number, createdAt: number): void;
+  /** Makes a slot for what began before all that the detector has seen: a running goroutine, or 0. Returns it. */
+  assume(goroutine: number): number;
   /** Ends a goroutine, and so its epoch. */
   end(goroutine: number): void;
   acquire(slot: number, low: number, high: number): void;
@@ -60,7 +62,7 @@ export function createOrder(
 ): Order {
   const { state } = goroutines;
   const { get, set, join, retain, release } = clocks;
-  const { words, find, make } = objects;
+  const { words, find, make, renew } = objects;
   const { pass } = history;
 
   function start(parent: number, goroutine: number, createdAt: number): void {
@@ -77,6 +79,15 @@ export function createOrder(
     const slot = goroutines.start(goroutine, clock, createdAt);
     clocks.cover(goroutines.slotCount);
     history.begin(slot);
+  }
+
+  function assume(goroutine: number): number {
+    goroutines.makeRoom(goroutine);
+    makeRoom();
+    const slot = goroutines.assume(goroutine);
+    clocks.cover(goroutines.slotCount);
+    history.begin(slot);
+    return slot;
   }
 
   function end(goroutine: number): void {
@@ -107,7 +118,7 @@ export function createOrder(
 
   function releaseStore(slot: number, low: number, high: number): void {
     if (ignores(slot)) return;
-    store(slot, make(low, high));
+    store(slot, renew(low, high));
   }
 
   function releaseMerge(slot: number, low: number, high: number): void {
@@ -252,6 +263,7 @@ export function createOrder(
 
   return {
     start,
+    assume,
     end,
     acquire,
     releaseStore,

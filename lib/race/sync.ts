@@ -48,6 +48,8 @@ export interface SyncObjects {
    * @throws LazyShadowError ERR_OUT_OF_MEMORY
    */
   make(low: number, high: number): number;
+  /** As `make`, for who does not ask what the object has held. */
+  renew(low: number, high: number): number;
   /** Forgets the objects of the `sizeBytes` bytes from an address on. */
   drop(low: number, high: number, sizeBytes: number): void;
   /** Moves objects into metainfo that has come to be mapped. */
@@ -228,6 +230,7 @@ export function createSyncObjects(
     words,
     find,
     make,
+    renew: make,
     drop,
     adopt,
     replaceClocks,

@@ -41,6 +41,12 @@ export interface EventBatch {
   readonly words: Int32Array;
 }
 
+/** The events from number `from` up to `end`. Only of what is at hand as a whole, if they are not all. */
+export interface EventRange {
+  readonly from: number;
+  readonly end: number;
+}
+
 /** Some events in a row, and what is to check them, each once and in order. */
 export interface UncheckedBatch extends EventBatch {
   readonly validator: EventValidator;
@@ -50,13 +56,19 @@ export interface UncheckedBatch extends EventBatch {
  * As {@link TraceReader.batches}, for who checks events as it acts on them. Not for the public: an event that the
  * validator has not admitted must not be acted on.
  */
-export let uncheckedBatches: (reader: TraceReader) => AsyncIterableIterator<UncheckedBatch>;
+export let uncheckedBatches: (
+  reader: TraceReader,
+  events?: EventRange,
+) => AsyncIterableIterator<UncheckedBatch>;
+
+/** Where another thread can open a reader's recording: the path of a plain file, else undefined. */
+export let pathOf: (reader: TraceReader) => string | undefined;
 
 /** What to throw when event number `index` of a batch was not admitted. */
 export let wrongEvent: (reader: TraceReader, batch: UncheckedBatch, index: number) => LazyShadowError;
 
 /** Events in a batch: 2 MiB, which a core's second-level cache holds. */
-const BATCH_EVENTS = 64 * 1024;
+export const BATCH_EVENTS = 64 * 1024;
 const SYMBOL_CHUNK_BYTES = 256 * 1024;
 
 /** A recording that is open, read once from its beginning to its end. */
@@ -75,7 +87,8 @@ export class TraceReader {
   #turn = 0;
 
   static {
-    uncheckedBatches = (reader) => reader.#unchecked();
+    uncheckedBatches = (reader, events) => reader.#unchecked(events);
+    pathOf = (reader) => reader.#source.path;
     wrongEvent = (reader, batch, index) => reader.#wrongEvent(batch, index);
   }
 
@@ -120,16 +133,17 @@ export class TraceReader {
     }
   }
 
-  async *#unchecked(): AsyncIterableIterator<UncheckedBatch> {
+  async *#unchecked(events?: EventRange): AsyncIterableIterator<UncheckedBatch> {
     if (this.#state !== 'at events') throw this.#misuse('batches are read once, from an open reader');
     this.#state = 'in events';
-    const { eventCount } = this.header;
+    const { from, end } = events ?? { from: 0, end: this.header.eventCount };
+    if (from > 0) this.#source.moveTo(eventOffset(from));
     const validator = new EventValidator();
-    let ahead = this.#readAhead(0);
-    for (let firstEvent = 0; firstEvent < eventCount; firstEvent += BATCH_EVENTS) {
-      const count = Math.min(eventCount - firstEvent, BATCH_EVENTS);
+    let ahead = this.#readAhead(from, end);
+    for (let firstEvent = from; firstEvent < end; firstEvent += BATCH_EVENTS) {
+      const count = Math.min(end - firstEvent, BATCH_EVENTS);
       const words = await ahead;
-      ahead = this.#readAhead(firstEvent + count);
+      ahead = this.#readAhead(firstEvent + count, end);
       yield { firstEvent, count, words, validator };
       // Closing while a batch is held must not end in a read from a closed source.
       if (this.#state !== 'in events') throw this.#misuse('batches are read from an open reader');
@@ -166,8 +180,8 @@ export class TraceReader {
   }
 
   /** Begins to read the batch at `firstEvent`, which so comes in while the one before it is in use. Empty behind the last. */
-  #readAhead(firstEvent: number): Promise<Int32Array> {
-    const words = this.#nextWords(firstEvent, Math.min(this.header.eventCount - firstEvent, BATCH_EVENTS));
+  #readAhead(firstEvent: number, end: number): Promise<Int32Array> {
+    const words = this.#nextWords(firstEvent, Math.min(end - firstEvent, BATCH_EVENTS));
     // Whoever asks for the batch is told; nobody else is, should nobody ask.
     words.catch(() => undefined);
     return words;

@@ -40,7 +40,13 @@ export interface Replayer {
   replay(validator: EventValidator, words: Int32Array, count: number): void;
 }
 
-export function createReplayer(detector: Detector): Replayer {
+/**
+ * Makes an event right that is wrong by what is known: whether it did. It is asked again until the event is right.
+ * @param at its first word
+ */
+export type Amend = (validator: EventValidator, words: Int32Array, at: number) => boolean;
+
+export function createReplayer(detector: Detector, amend: Amend = () => false): Replayer {
   const events = new Int32Array(BLOCK_EVENTS * EVENT_WORDS);
   const { goroutines } = detector;
   const { slots, state } = goroutines;
@@ -111,7 +117,7 @@ export function createReplayer(detector: Detector): Replayer {
             continue;
           }
         }
-        if (!rare(detector, validator, batch, first * EVENT_WORDS + at)) return;
+        if (!rare(detector, validator, amend, batch, first * EVENT_WORDS + at)) return;
       }
     } finally {
       done = first + place / EVENT_WORDS;
@@ -138,12 +144,18 @@ export function noteDepth(detector: Detector, validator: EventValidator, gorouti
  * One function, and a long one, so that V8 does not put it into the loop, in the place of what is common: what it puts
  * there comes to 920 bytes of bytecode at most.
  */
-function rare(detector: Detector, validator: EventValidator, words: Int32Array, at: number): boolean {
+function rare(
+  detector: Detector,
+  validator: EventValidator,
+  amend: Amend,
+  words: Int32Array,
+  at: number,
+): boolean {
   // The validator has not seen what the loop did.
   if (((words[at] as number) & 0xff) === Op.FuncExit) {
     noteDepth(detector, validator, words[at + 1] as number);
   }
-  if (!validator.admit(words, at)) return false;
+  while (!validator.admit(words, at)) if (!amend(validator, words, at)) return false;
   const head = words[at] as number;
   const goroutine = words[at + 1] as number;
   const low = words[at + 2] as number;

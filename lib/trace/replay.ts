@@ -8,6 +8,7 @@
  * Events stream through in batches; what grows with the recording is only what the program itself used: shadow,
  * goroutines, sync objects, and the races found.
  */
+import { wholeNumber } from '../native/arguments.js';
 import { LazyShadowError } from '../native/errors.js';
 import { printable } from '../native/printable.js';
 import { Detector } from '../race/detector.js';
@@ -16,7 +17,8 @@ import { RaceLog } from '../race/race-log.js';
 import type { RaceReport } from '../race/report.js';
 import { claimWindows, type Shadow } from '../shadow/shadow.js';
 import { badTrace } from './errors.js';
-import { type TraceReader, type UncheckedBatch, uncheckedBatches, wrongEvent } from './reader.js';
+import { checkInParts, MOST_WORKERS } from './parts.js';
+import { pathOf, type TraceReader, type UncheckedBatch, uncheckedBatches, wrongEvent } from './reader.js';
 import { createReplayer, noteDepth, type Replayer } from './replay-events.js';
 import type { SymbolTable } from './symbols.js';
 
@@ -24,6 +26,12 @@ import type { SymbolTable } from './symbols.js';
 export interface ReplayOptions {
   /** As the variable GORACE. Default: as Go. */
   readonly gorace?: GoraceOptions;
+  /**
+   * Threads that check the recording, each a part of its events, with a shadow of its own under `touch`: from 1, the default,
+   * which is this thread alone, to 64. The recording must be a plain file. Only that there is no race is found out so: a recording with
+   * one is replayed by this thread after all.
+   */
+  readonly workers?: number;
   /** Called with each report as it is found. */
   readonly onReport?: (report: RaceReport) => void;
   /** Called now and then with the events replayed so far. */
@@ -42,7 +50,7 @@ export interface ReplayResult {
   readonly reports: readonly RaceReport[];
   /** Every byte on which two unordered conflicting accesses overlap, before any suppression; ascending. */
   readonly racyAddresses: readonly number[];
-  /** Time that the events took, without reading them. */
+  /** Time that the events took: without reading them, or with several workers from the first to the last. */
   readonly elapsedMs: number;
   /** What the recording knows of its pcs. */
   readonly symbols: SymbolTable;
@@ -53,7 +61,7 @@ const HALT = new Error('halt_on_error');
 
 /**
  * Replays all events of a reader that nobody has read from. The shadow must be fresh; both stay the caller's.
- * @throws LazyShadowError ERR_BAD_TRACE, naming the recording and the event; ERR_OUT_OF_MEMORY
+ * @throws LazyShadowError ERR_BAD_TRACE, naming the recording and the event; ERR_OUT_OF_MEMORY; ERR_INVALID_ARGUMENT
  */
 export async function replayTrace(
   reader: TraceReader,
@@ -61,6 +69,8 @@ export async function replayTrace(
   options: ReplayOptions = {},
 ): Promise<ReplayResult> {
   const windows = claimWindows('replayTrace', shadow);
+  const clean = await checkedInParts(reader, shadow, options);
+  if (clean !== undefined) return { ...clean, symbols: await reader.symbols() };
   const gorace = options.gorace ?? DEFAULT_GORACE;
   const reports: RaceReport[] = [];
   const log = new RaceLog({
@@ -121,6 +131,37 @@ export async function replayTrace(
   } finally {
     Detector.giveBack(detector);
   }
+}
+
+/**
+ * The result of several workers, if several were asked for and the recording has no race.
+ * @throws LazyShadowError ERR_INVALID_ARGUMENT
+ */
+async function checkedInParts(
+  reader: TraceReader,
+  shadow: Shadow,
+  { workers = 1, onProgress }: ReplayOptions,
+): Promise<Omit<ReplayResult, 'symbols'> | undefined> {
+  if (wholeNumber('replayTrace', 'workers', workers) < 1 || workers > MOST_WORKERS) {
+    throw invalidWorkers(`workers must be from 1 to ${MOST_WORKERS}, not ${workers}.`);
+  }
+  if (workers === 1) return undefined;
+  const path = pathOf(reader);
+  if (path === undefined) {
+    throw invalidWorkers(
+      `${printable(reader.name)} is not a plain file, which each of several workers could open. Unpack it into one, or ask for one worker.`,
+    );
+  }
+  const { eventCount: events } = reader.header;
+  const start = process.hrtime.bigint();
+  const found = await checkInParts(path, events, shadow.layout, workers, (done) => onProgress?.(done));
+  if (found === undefined) return undefined;
+  const elapsedMs = Number(process.hrtime.bigint() - start) / 1e6;
+  return { name: reader.name, events, ...found, reports: [], racyAddresses: [], elapsedMs };
+}
+
+function invalidWorkers(problem: string): LazyShadowError {
+  return new LazyShadowError('ERR_INVALID_ARGUMENT', `replayTrace: ${problem}`, { verb: 'replayTrace' });
 }
 
 /** The loops over events that were made for detectors: each for one, whose tables are built into it. */

@@ -18,6 +18,10 @@ import { badTrace, unreadable } from './errors.js';
 export interface ByteSource {
   /** The recording's size, unpacked; undefined for a stream. */
   readonly sizeBytes: number | undefined;
+  /** Where another thread can open the same bytes: the path of a plain file, else undefined. */
+  readonly path: string | undefined;
+  /** Goes on from `position`. Only where `sizeBytes` is known. */
+  moveTo(position: number): void;
   /** Copies the next bytes to `target`: all of it, less only at the end of the source. Returns how many. */
   read(target: Uint8Array): Promise<number>;
   /** As {@link read}, but from `position` and without moving on. Only where `sizeBytes` is known. */
@@ -84,6 +88,7 @@ async function openStream(stream: Readable, name: string): Promise<ByteSource> {
 }
 
 class MemorySource implements ByteSource {
+  readonly path = undefined;
   readonly #bytes: Uint8Array;
   #position = 0;
 
@@ -93,6 +98,10 @@ class MemorySource implements ByteSource {
 
   get sizeBytes(): number {
     return this.#bytes.length;
+  }
+
+  moveTo(position: number): void {
+    this.#position = position;
   }
 
   async read(target: Uint8Array): Promise<number> {
@@ -119,6 +128,7 @@ class MemorySource implements ByteSource {
 
 class FileSource implements ByteSource {
   readonly sizeBytes: number;
+  readonly path: string;
   readonly #handle: FileHandle;
   readonly #name: string;
   #position = 0;
@@ -126,7 +136,12 @@ class FileSource implements ByteSource {
   constructor(handle: FileHandle, name: string, sizeBytes: number) {
     this.#handle = handle;
     this.#name = name;
+    this.path = name;
     this.sizeBytes = sizeBytes;
+  }
+
+  moveTo(position: number): void {
+    this.#position = position;
   }
 
   async read(target: Uint8Array): Promise<number> {
@@ -165,6 +180,7 @@ class FileSource implements ByteSource {
 
 class StreamSource implements ByteSource {
   readonly sizeBytes = undefined;
+  readonly path = undefined;
   readonly #stream: Readable;
   readonly #name: string;
   readonly #origin: StreamSource | undefined;
@@ -192,8 +208,12 @@ class StreamSource implements ByteSource {
     return filled;
   }
 
+  moveTo(): void {
+    throw this.#noPositions();
+  }
+
   readAt(): Promise<number> {
-    return Promise.reject(new LazyShadowError('ERR_CORRUPT', `${this.#name}: a stream has no positions.`));
+    return Promise.reject(this.#noPositions());
   }
 
   view(): undefined {
@@ -238,6 +258,10 @@ class StreamSource implements ByteSource {
     this.#rest = next.value;
     this.#total += next.value.length;
     return true;
+  }
+
+  #noPositions(): LazyShadowError {
+    return new LazyShadowError('ERR_CORRUPT', `${this.#name}: a stream has no positions.`);
   }
 
   #failure(error: unknown): LazyShadowError {

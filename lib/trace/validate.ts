@@ -103,6 +103,16 @@ export class EventValidator {
     return true;
   }
 
+  /** Whether a goroutine of that number is none that is known to run, or to have run. */
+  isUnknown(goroutine: number): boolean {
+    return (this.goroutines[goroutine] ?? UNKNOWN) === UNKNOWN;
+  }
+
+  /** A goroutine runs whose start was before the events that are checked. */
+  assume(goroutine: number): void {
+    this.#start(goroutine);
+  }
+
   /** A running goroutine is in so many functions: for who does not have every event of it admitted. */
   noteDepth(goroutine: number, functions: number): void {
     if ((this.goroutines[goroutine] ?? UNKNOWN) >= RUNNING) this.goroutines[goroutine] = RUNNING + functions;

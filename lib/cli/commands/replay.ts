@@ -15,6 +15,7 @@ import { DEFAULT_POLICY, POLICIES, type Policy } from '../../shadow/policies.js'
 import { Shadow } from '../../shadow/shadow.js';
 import { TraceReader } from '../../trace/reader.js';
 import { type ReplayResult, replayTrace } from '../../trace/replay.js';
+import { parseCount } from '../options.js';
 import { fileOutput, type Output } from '../output.js';
 import { progressBar, sayError } from '../terminal.js';
 
@@ -29,6 +30,7 @@ interface ReplayFlags {
   readonly policy: Policy;
   readonly layout: string;
   readonly gorace: Gorace;
+  readonly workers: number;
   readonly format: Format;
   readonly json?: boolean;
   readonly output?: string;
@@ -53,6 +55,11 @@ export function registerReplay(program: Command): void {
       new Option('--gorace <options>', 'as the variable GORACE: "history_size=7 halt_on_error=1"')
         .argParser(goraceOf)
         .default(goraceOf(''), 'as Go'),
+    )
+    .addOption(
+      new Option('--workers <count>', 'threads that check a plain file, each a part of its time')
+        .argParser(parseCount)
+        .default(1),
     )
     .addOption(
       new Option('--format <format>', 'of the reports').choices(['text', 'json', 'sarif']).default('text'),
@@ -133,6 +140,7 @@ async function replayFile(
       const start = performance.now();
       const result = await replayTrace(reader, shadow, {
         gorace: flags.gorace,
+        workers: flags.workers,
         onProgress: (events) => {
           const seconds = (performance.now() - start) / 1000;
           const { eventCount } = reader.header;

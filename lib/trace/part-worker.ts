@@ -1,0 +1,50 @@
+/**
+ * A worker thread of a replay in parts: one part, with a shadow and a detector of its own. parts.ts starts it.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { claimWindows, Shadow } from '../shadow/shadow.js';
+import { Part } from './part.js';
+import type { FromPart, PartOrder, ToPart } from './part-messages.js';
+import { TraceReader, uncheckedBatches } from './reader.js';
+
+if (parentPort === null) throw new Error('part-worker.js is a worker thread');
+const port = parentPort;
+const { path, layout, from, end } = workerData as PartOrder;
+
+// What a part takes to be mapped is more than the program has: so none of it is committed before it is used.
+const shadow = new Shadow({ layout, policy: 'touch' });
+const part = new Part(claimWindows('replayTrace', shadow), shadow.layout, from === 0);
+
+/** Says the last. */
+function stop(): void {
+  say({ kind: 'stopped' });
+  port.close();
+}
+
+function say(message: FromPart): void {
+  port.postMessage(message);
+}
+
+async function replay(): Promise<void> {
+  const reader = await TraceReader.open(path);
+  try {
+    for await (const { firstEvent, words, count, validator } of uncheckedBatches(reader, { from, end })) {
+      if (!part.replay(validator, words, count)) {
+        stop();
+        return;
+      }
+      say({ kind: 'progress', events: firstEvent + count - from });
+    }
+  } finally {
+    await reader.close();
+  }
+  say({ kind: 'done', goroutines: part.startedCount, unsettled: part.unsettled() });
+}
+
+port.on('message', (later: ToPart) => {
+  const unsettled = part.settle(later);
+  if (unsettled === undefined) stop();
+  else say({ kind: 'settled', unsettled });
+});
+
+replay().catch(stop);
