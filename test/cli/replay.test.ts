@@ -62,6 +62,17 @@ describe('lazyshadow replay', () => {
     });
   });
 
+  it('does the same with several workers', async () => {
+    const plain = join(directory, 'sieve.trc');
+    writeFileSync(plain, programBytes(programRow('sieve')));
+    expect(await replay('--workers', '2', plain)).toEqual({ stdout: '', stderr: '', exitCode: 0 });
+    const alone = await replay(racy);
+    expect(await replay('--workers', '2', racy)).toEqual(alone);
+    const packed = await replay('--workers', '2', clean);
+    expect(packed.exitCode).toBe(2);
+    expect(packed.stderr).toContain('sieve.trc.gz is not a plain file');
+  });
+
   it('prints an object a line with --json', async () => {
     const { stdout, exitCode } = await replay('--json', '--policy', 'touch', racy, clean);
     const [first, second] = stdout
