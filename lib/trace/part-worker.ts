@@ -2,6 +2,7 @@
  * A worker thread of a replay in parts: one part, with a shadow and a detector of its own. parts.ts starts it.
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import type { Unsettled } from '../race/unsettled.js';
 import { claimWindows, Shadow } from '../shadow/shadow.js';
 import { Part } from './part.js';
 import type { FromPart, PartOrder, ToPart } from './part-messages.js';
@@ -42,7 +43,12 @@ async function replay(): Promise<void> {
 }
 
 port.on('message', (later: ToPart) => {
-  const unsettled = part.settle(later);
+  let unsettled: Unsettled | undefined;
+  try {
+    unsettled = part.settle(later);
+  } catch {
+    // No memory, or too much to settle: it is left to one detector.
+  }
   if (unsettled === undefined) stop();
   else say({ kind: 'settled', unsettled });
 });

@@ -1,15 +1,14 @@
 /**
  * A part of a recording, checked by a detector of its own that does not know the parts before it (lib/race/midway.ts).
  *
- * It only finds out whether the part is without races, and without faults, as far as it can tell; what it cannot is settled
+ * All that it finds out is whether the part is without races and faults, as far as it can tell; what it cannot is settled
  * with the parts before it.
  */
 import { Detector } from '../race/detector.js';
-import { GOROUTINE_LIMIT } from '../race/goroutine.js';
+import { GOROUTINE_LIMIT, STACK, STATE_SHIFT } from '../race/goroutine.js';
 import { settle } from '../race/settle.js';
-import type { Unsettled } from '../race/unsettled.js';
-import { STACK, STATE_SHIFT } from '../race/goroutine.js';
 import { EMPTY_STACK } from '../race/stack.js';
+import type { Unsettled } from '../race/unsettled.js';
 import type { Layout } from '../shadow/layouts.js';
 import type { ShadowMemory } from '../shadow/segment.js';
 import { WORD, Op } from './format.js';
@@ -58,7 +57,7 @@ export class Part {
     return this.#replayer.done() === count;
   }
 
-  /** What the part leaves open; undefined if it is the first, or has been asked before. */
+  /** What the part leaves open; undefined if it is the first. */
   unsettled(): Unsettled | undefined {
     return this.#detector.midway?.unsettled();
   }

@@ -14,9 +14,9 @@ import type { Unsettled } from '../race/unsettled.js';
 import type { Layout } from '../shadow/layouts.js';
 import { EVENT_WORDS, Op, WORD } from './format.js';
 import type { FromPart, PartOrder, ToPart } from './part-messages.js';
-import { BATCH_EVENTS, TraceReader, uncheckedBatches } from './reader.js';
+import { BATCH_EVENTS, pathOf, TraceReader, uncheckedBatches } from './reader.js';
 
-/** The most workers. */
+/** The most workers: each has tables and a shadow of its own, and more processors than this were never tried. */
 export const MOST_WORKERS = 64;
 
 /** What the parts of a recording without races say together. */
@@ -26,18 +26,20 @@ export interface PartsResult {
 }
 
 /**
- * Checks the events of a recording in a plain file.
+ * Checks a recording in a plain file, of which the reader reads nothing.
+ * @param layout of the workers' shadows
  * @param onProgress called now and then with the events checked so far
  * @returns undefined if one detector has to replay it: there is a race, a fault, or something that parts cannot tell
  */
 export async function checkInParts(
-  path: string,
-  eventCount: number,
+  reader: TraceReader,
   layout: Layout,
   workers: number,
   onProgress: (events: number) => void,
 ): Promise<PartsResult | undefined> {
-  const bounds = await boundsOf(path, eventCount, workers);
+  const path = pathOf(reader);
+  if (path === undefined) return undefined;
+  const bounds = await boundsOf(path, reader.header.eventCount, workers);
   const progress = new Float64Array(workers);
   const parts = bounds.slice(1).map((end, index) => {
     return new PartThread({ path, layout, from: bounds[index] as number, end }, (events) => {

@@ -61,7 +61,10 @@ export let uncheckedBatches: (
   events?: EventRange,
 ) => AsyncIterableIterator<UncheckedBatch>;
 
-/** Where another thread can open a reader's recording: the path of a plain file, else undefined. */
+/**
+ * Where another thread can open a recording that nobody has read from: the path of a plain file, else undefined.
+ * @throws LazyShadowError ERR_INVALID_USE: it was read from, or is closed
+ */
 export let pathOf: (reader: TraceReader) => string | undefined;
 
 /** What to throw when event number `index` of a batch was not admitted. */
@@ -88,7 +91,7 @@ export class TraceReader {
 
   static {
     uncheckedBatches = (reader, events) => reader.#unchecked(events);
-    pathOf = (reader) => reader.#source.path;
+    pathOf = (reader) => reader.#path();
     wrongEvent = (reader, batch, index) => reader.#wrongEvent(batch, index);
   }
 
@@ -149,6 +152,12 @@ export class TraceReader {
       if (this.#state !== 'in events') throw this.#misuse('batches are read from an open reader');
     }
     this.#state = 'at symbols';
+  }
+
+  #path(): string | undefined {
+    if (this.#state !== 'at events')
+      throw this.#misuse('several workers read a recording from an open reader');
+    return this.#source.path;
   }
 
   #wrongEvent({ firstEvent, words, validator }: UncheckedBatch, index: number): LazyShadowError {

@@ -27,9 +27,9 @@ export interface ReplayOptions {
   /** As the variable GORACE. Default: as Go. */
   readonly gorace?: GoraceOptions;
   /**
-   * Threads that check the recording, each a part of its events, with a shadow of its own under `touch`: from 1, the default,
-   * which is this thread alone, to 64. The recording must be a plain file. Only that there is no race is found out so: a recording with
-   * one is replayed by this thread after all.
+   * Threads that check the recording, which must be a plain file, each a part of its events with a shadow of its own under
+   * `touch`: from 1, the default, which is this thread alone, to 64. All they find out is that there is no race, and the shadow
+   * that was given stays empty then; a recording with a race is replayed by this thread after all.
    */
   readonly workers?: number;
   /** Called with each report as it is found. */
@@ -68,9 +68,12 @@ export async function replayTrace(
   shadow: Shadow,
   options: ReplayOptions = {},
 ): Promise<ReplayResult> {
+  const workers = checkedWorkers(reader, options.workers);
   const windows = claimWindows('replayTrace', shadow);
-  const clean = await checkedInParts(reader, shadow, options);
-  if (clean !== undefined) return { ...clean, symbols: await reader.symbols() };
+  if (workers > 1) {
+    const clean = await checkByWorkers(reader, shadow, workers, options);
+    if (clean !== undefined) return { ...clean, symbols: await reader.symbols() };
+  }
   const gorace = options.gorace ?? DEFAULT_GORACE;
   const reports: RaceReport[] = [];
   const log = new RaceLog({
@@ -133,28 +136,29 @@ export async function replayTrace(
   }
 }
 
-/**
- * The result of several workers, if several were asked for and the recording has no race.
- * @throws LazyShadowError ERR_INVALID_ARGUMENT
- */
-async function checkedInParts(
-  reader: TraceReader,
-  shadow: Shadow,
-  { workers = 1, onProgress }: ReplayOptions,
-): Promise<Omit<ReplayResult, 'symbols'> | undefined> {
+/** @throws LazyShadowError ERR_INVALID_ARGUMENT: no number of workers, or more than one for what only one can read */
+function checkedWorkers(reader: TraceReader, workers = 1): number {
   if (wholeNumber('replayTrace', 'workers', workers) < 1 || workers > MOST_WORKERS) {
     throw invalidWorkers(`workers must be from 1 to ${MOST_WORKERS}, not ${workers}.`);
   }
-  if (workers === 1) return undefined;
-  const path = pathOf(reader);
-  if (path === undefined) {
+  if (workers > 1 && pathOf(reader) === undefined) {
     throw invalidWorkers(
       `${printable(reader.name)} is not a plain file, which each of several workers could open. Unpack it into one, or ask for one worker.`,
     );
   }
+  return workers;
+}
+
+/** The result of several workers; undefined if they leave it to one detector. */
+async function checkByWorkers(
+  reader: TraceReader,
+  shadow: Shadow,
+  workers: number,
+  { onProgress }: ReplayOptions,
+): Promise<Omit<ReplayResult, 'symbols'> | undefined> {
   const { eventCount: events } = reader.header;
   const start = process.hrtime.bigint();
-  const found = await checkInParts(path, events, shadow.layout, workers, (done) => onProgress?.(done));
+  const found = await checkInParts(reader, shadow.layout, workers, (done) => onProgress?.(done));
   if (found === undefined) return undefined;
   const elapsedMs = Number(process.hrtime.bigint() - start) / 1e6;
   return { name: reader.name, events, ...found, reports: [], racyAddresses: [], elapsedMs };

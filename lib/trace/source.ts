@@ -9,6 +9,7 @@
  */
 import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { pipeline, Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { LazyShadowError } from '../native/errors.js';
@@ -136,7 +137,7 @@ class FileSource implements ByteSource {
   constructor(handle: FileHandle, name: string, sizeBytes: number) {
     this.#handle = handle;
     this.#name = name;
-    this.path = name;
+    this.path = resolve(name);
     this.sizeBytes = sizeBytes;
   }
 
