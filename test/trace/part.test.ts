@@ -266,6 +266,28 @@ describe('parts see a race', () => {
     expect(partsOf(program, 'clean')).toBe(true);
   });
 
+  it('with more slots than a node of a clock has words for, from some event on', () => {
+    // All clocks that are held get another level then, those of whose sources were asked too.
+    const starts = Array.from({ length: 40 }, (_, i): Step => ({
+      op: 'start',
+      goroutine: MAIN,
+      child: 3 + i,
+    }));
+    const lock = (i: number) => LOCK + 8 * i;
+    const releases = starts.map((_, i): Step => ({ op: 'release', goroutine: MAIN, address: lock(i) }));
+    const learned = starts.flatMap((_, i): Step[] => [
+      { op: 'acquire', goroutine: 2, address: lock(i) },
+      write(2, X + 8 * i),
+    ]);
+    const all = write(MAIN, X, 8 * starts.length);
+    expect(
+      partsOf([all, ...releases, CUT, ...learned.slice(0, 8), ...starts, ...learned.slice(8)], 'clean'),
+    ).toBe(true);
+    expect(
+      partsOf([...releases, all, CUT, ...learned.slice(0, 8), ...starts, ...learned.slice(8)], 'race'),
+    ).toBe(false);
+  });
+
   it('unless finalizers ran in the first part; or cannot tell, if they do in a later one', () => {
     const finalizer = (goroutine: number): Step => ({ op: 'fingo', goroutine });
     expect(partsOf([finalizer(MAIN), write(2), CUT, write(MAIN)], 'clean')).toBe(true);
