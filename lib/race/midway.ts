@@ -267,7 +267,6 @@ export class Midway {
     const asked = this.#askedClocks[slot] as number;
     if (asked === clock) return this.#askedSets[slot] as number;
     const isFirst = asked === NO_CLOCK;
-    let parent = this.#askedSets[slot] as number;
     const added = this.sourcesWhere((of, position) => {
       const knew = !isFirst && (of === slot || clocks.get(asked, of) >= position);
       const knows = of === slot || clocks.get(clock, of) >= position;
@@ -276,8 +275,7 @@ export class Midway {
       return knows && !knew;
     });
     if (!isFirst) clocks.release(asked);
-    else parent = NO_SET;
-    const set = this.#sets.add(parent, added);
+    const set = this.#sets.add(this.#askedSets[slot] as number, added);
     this.#askedClocks[slot] = clocks.retain(clock);
     this.#askedSets[slot] = set;
     return set;
