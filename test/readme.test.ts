@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { goEnvironment, goProgram, hasGo } from './support/go.js';
+import { PATIENCE } from './support/patience.js';
 import { windows } from './support/proc.js';
 import { program, programBytes } from './support/recordings.js';
 import { emulated } from './support/sizes.js';
@@ -70,7 +71,7 @@ describe('what a user types', hasShell, () => {
   afterAll(() => removeProject(project));
 
   const type = (command: string) => {
-    const options = { cwd: project, env, encoding: 'utf8', maxBuffer: 2 ** 28 } as const;
+    const options = { ...PATIENCE, cwd: project, env, encoding: 'utf8', maxBuffer: 2 ** 28 } as const;
     const { status, stdout, stderr } = spawnSync('bash', ['-c', command], options);
     return { status, stdout, stderr };
   };

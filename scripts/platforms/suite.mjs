@@ -70,7 +70,8 @@ export async function runSuite(
   const results = join(folder, 'results.json');
   // One at a time: the lanes are what runs at once.
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--pool=forks', '--maxWorkers=1'];
-  const reporters = ['--reporter=default', '--reporter=json', '--outputFile.json=results.json'];
+  // Verbose, which says of each test that it has ended: so the log of a suite that hangs shows in which.
+  const reporters = ['--reporter=verbose', '--reporter=json', '--outputFile.json=results.json'];
   let crash = '';
   try {
     await execute([...host.start, ...vitest, ...reporters, ...flags, ...files], {

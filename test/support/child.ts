@@ -3,6 +3,7 @@
  */
 import { type SpawnSyncOptions, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { PATIENCE } from './patience.js';
 
 /** The built library as CommonJS; lib/shadow/shadow.js, for `windowsOf`, lies beside it. */
 export const LIBRARY = fileURLToPath(new URL('../../dist/cjs/index.js', import.meta.url));
@@ -40,7 +41,7 @@ export function inChild(script: string, options: SpawnSyncOptions & { limits?: s
   const node = [process.execPath, '-e', PRELUDE + script];
   const [program = '', ...args] =
     limits === undefined ? node : ['bash', '-c', `${limits} && exec "$@"`, '-', ...node];
-  const outcome = spawnSync(program, args, { ...rest, encoding: 'utf8' });
+  const outcome = spawnSync(program, args, { ...PATIENCE, ...rest, encoding: 'utf8' });
   if (outcome.status !== 0 || outcome.signal !== null) {
     throw new Error(`the script ended with ${outcome.status ?? outcome.signal}: ${outcome.stderr}`);
   }

@@ -3,6 +3,7 @@
  */
 import { type SpawnSyncOptions, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { PATIENCE } from './patience.js';
 
 export const MAIN = fileURLToPath(new URL('../../dist/esm/cli/main.js', import.meta.url));
 
@@ -14,6 +15,7 @@ export interface Outcome {
 
 export function lazyshadow(args: readonly string[], options: SpawnSyncOptions = {}): Outcome {
   const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], {
+    ...PATIENCE,
     maxBuffer: 2 ** 28,
     ...options,
     encoding: 'utf8',
@@ -27,6 +29,7 @@ export function lazyshadowUnder(limits: string, args: readonly string[]): Outcom
     'bash',
     ['-c', `${limits} && exec "$@"`, '-', process.execPath, MAIN, ...args],
     {
+      ...PATIENCE,
       encoding: 'utf8',
       maxBuffer: 2 ** 28,
     },

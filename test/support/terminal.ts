@@ -5,6 +5,7 @@ import { execFile, spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { MAIN } from './cli.js';
+import { PATIENCE } from './patience.js';
 
 const DRIVER = fileURLToPath(new URL('terminal.py', import.meta.url));
 
@@ -34,7 +35,11 @@ export const CONTROL_C = '\u0003';
 /** Runs `lazyshadow` with these arguments on a terminal. */
 export function onTerminal(args: readonly string[], options: TerminalOptions = {}): TerminalOutcome {
   const { parameters, rest } = driving(args, options);
-  const { stdout, stderr, status } = spawnSync('python3', parameters, { ...rest, encoding: 'utf8' });
+  const { stdout, stderr, status } = spawnSync('python3', parameters, {
+    ...PATIENCE,
+    ...rest,
+    encoding: 'utf8',
+  });
   if (status !== 0) throw new Error(`the terminal failed: ${stderr}`);
   return JSON.parse(stdout) as TerminalOutcome;
 }
