@@ -137,26 +137,26 @@ static struct event* stop(const char* reason) {
   return &nowhere;
 }
 
-// Sees to it that the event's pcs have their symbols. Returns 0 or an errno.
-static int note_pcs(const struct event* event) {
-  int error = 0;
-  if (!symbols_know(&symbols, event->pc)) {
-    if (event->op == OP_GO_START)
-      symbols_defer(&symbols, event->pc);
-    else
-      error = symbols_add(&symbols, event->pc);
-  }
-  // What is no caller's pc in this field is a size or a goroutine.
-  bool has_caller = event->op == OP_READ_PC || event->op == OP_WRITE_PC || event->op >= OP_ATOMIC_LOAD;
-  if (error == 0 && has_caller && !symbols_know(&symbols, event->arg))
-    error = symbols_add(&symbols, event->arg);
-  return error;
+static int note_pc(uint64_t pc, enum stack stack) {
+  if (symbols_know(&symbols, pc)) return 0;
+  if (stack == GOROUTINE_STACK) return symbols_add(&symbols, pc);
+  symbols_defer(&symbols, pc);
+  return 0;
 }
 
-struct event* recording_put(struct event event) {
+// Sees to it that the event's pcs have their symbols. Returns 0 or an errno.
+static int note_pcs(const struct event* event, enum stack stack) {
+  int error = stack == GOROUTINE_STACK ? symbols_add_waiting(&symbols) : 0;
+  if (error == 0) error = note_pc(event->pc, stack);
+  // What is no caller's pc in this field is a size or a goroutine.
+  bool has_caller = event->op == OP_READ_PC || event->op == OP_WRITE_PC || event->op >= OP_ATOMIC_LOAD;
+  return error == 0 && has_caller ? note_pc(event->arg, stack) : error;
+}
+
+struct event* recording_put(struct event event, enum stack stack) {
   if (!atomic_load_explicit(&gate->on, memory_order_relaxed)) return &nowhere;
   if (event_count == max_events) return stop("that is --max-events");
-  int error = note_pcs(&event);
+  int error = note_pcs(&event, stack);
   if (error == 0 && part.used == PART_WINDOW_EVENTS) error = part_flush(&part, &recording);
   if (error != 0) return stop(strerror(error));
   if (sizeof(struct header) + (event_count + 1) * sizeof event + part.text_bytes > max_bytes)
@@ -180,13 +180,15 @@ uint32_t recording_next_goroutine(void) {
 
 void recording_finalize(void) {
   finalized = true;
+  // A goroutine has called: the last chance to ask. What cannot be written is not missed by the events.
+  (void)symbols_add_waiting(&symbols);
 }
 
 // Runs when the program leaves through libc's exit, as it does at its end under the race runtime.
 static void at_exit(void* unused) {
   (void)unused;
   if (!recording_enter()) return;
-  if (finalized) recording_put((struct event){.op = OP_FINALIZE});
+  if (finalized) recording_put((struct event){.op = OP_FINALIZE}, SYSTEM_STACK);
   if (atomic_load(&gate->on)) finish();
   recording_leave();
 }

@@ -26,9 +26,12 @@ void recording_begin(go_callback callback);
 bool recording_enter(void);
 void recording_leave(void);
 
+// The stack that a call of the race runtime was made on.
+enum stack { GOROUTINE_STACK, SYSTEM_STACK };
+
 // Writes an event, with the lock held. The event stays writable until the lock is left. May end the recording
 // (a limit, a full disk); the event then goes nowhere.
-struct event* recording_put(struct event event);
+struct event* recording_put(struct event event, enum stack stack);
 
 // A number for a goroutine that starts, with the lock held: 1, 2, 3 …
 uint32_t recording_next_goroutine(void);

@@ -74,7 +74,7 @@ static size_t write_line(const struct symbols* symbols, uint64_t pc) {
   return length;
 }
 
-static int add(struct symbols* symbols, uint64_t pc) {
+int symbols_add(struct symbols* symbols, uint64_t pc) {
   if (symbols_know(symbols, pc)) return 0;
   int error = 2 * symbols->pc_count > symbols->mask ? grow(symbols) : 0;
   if (error == 0) error = part_add_line(symbols->part, line, write_line(symbols, pc));
@@ -84,13 +84,15 @@ static int add(struct symbols* symbols, uint64_t pc) {
   return 0;
 }
 
-int symbols_add(struct symbols* symbols, uint64_t pc) {
+int symbols_add_waiting(struct symbols* symbols) {
   int error = 0;
   while (symbols->waiting_count > 0 && error == 0)
-    error = add(symbols, symbols->waiting[--symbols->waiting_count]);
-  return error == 0 ? add(symbols, pc) : error;
+    error = symbols_add(symbols, symbols->waiting[--symbols->waiting_count]);
+  return error;
 }
 
 void symbols_defer(struct symbols* symbols, uint64_t pc) {
+  for (unsigned i = 0; i < symbols->waiting_count; i++)
+    if (symbols->waiting[i] == pc) return;
   if (symbols->waiting_count < MAX_WAITING) symbols->waiting[symbols->waiting_count++] = pc;
 }

@@ -32,16 +32,38 @@ static inline struct thread* thread_of(const struct goroutine* goroutine) {
   return goroutine == NULL ? NULL : goroutine->thread;
 }
 
-static inline struct event* put(enum op op, const struct goroutine* goroutine, uint64_t addr, uint64_t arg,
-                                uint64_t pc) {
-  return recording_put((struct event){
+// Calls with a pc come from a goroutine's stack or, from a timer's function, from a thread's system stack. C
+// runs on the system stack either way, and cannot tell; but racecall (runtime/race_amd64.s), which changes to
+// it, keeps in r12 where the stack was. So such a call begins in assembly, which hands on in `next`, the
+// register of the argument behind the last, how far above this function's frame that is.
+#define ENTRY(name, next)                                                         \
+  __attribute__((naked)) void __tsan_##name(void) {                               \
+    __asm__("mov %r12, %" next "\n\tsub %rsp, %" next "\n\tjmp recorded_" #name); \
+  }
+
+// Where the caller's stack is: as ENTRY says, a return address and what aligns the stack below it if it is
+// this one.
+static inline enum stack stack_of(uintptr_t distance) {
+  return distance < 24 ? SYSTEM_STACK : GOROUTINE_STACK;
+}
+
+static inline struct event* put_on(enum stack stack, enum op op, const struct goroutine* goroutine,
+                                   uint64_t addr, uint64_t arg, uint64_t pc) {
+  struct event event = {
       .op = (uint8_t)op,
       .size = op >= OP_READ && op <= OP_WRITE_PC ? 1 : 0,
       .goroutine = goroutine == NULL ? 0 : goroutine->number,
       .addr = addr,
       .arg = arg,
       .pc = pc,
-  });
+  };
+  return recording_put(event, stack);
+}
+
+// A call without a pc; or of GoStart, which the runtime makes on the system stack.
+static inline struct event* put(enum op op, const struct goroutine* goroutine, uint64_t addr, uint64_t arg,
+                                uint64_t pc) {
+  return put_on(SYSTEM_STACK, op, goroutine, addr, arg, pc);
 }
 
 // Start and end.
@@ -130,9 +152,10 @@ PLAIN_CALL(go_ignore_sync_begin, OP_IGNORE_SYNC_BEGIN)
 PLAIN_CALL(go_ignore_sync_end, OP_IGNORE_SYNC_END)
 
 void real_tsan_func_enter(struct thread* thread, uintptr_t pc);
-void __tsan_func_enter(const struct goroutine* goroutine, uintptr_t pc) {
+ENTRY(func_enter, "rdx")
+void recorded_func_enter(const struct goroutine* goroutine, uintptr_t pc, uintptr_t distance) {
   bool recorded = recording_enter();
-  if (recorded) put(OP_FUNC_ENTER, goroutine, 0, 0, pc);
+  if (recorded) put_on(stack_of(distance), OP_FUNC_ENTER, goroutine, 0, 0, pc);
   real_tsan_func_enter(goroutine->thread, pc);
   if (recorded) recording_leave();
 }
@@ -154,9 +177,11 @@ SYNC_CALL(release_acquire, OP_RELEASE_ACQUIRE)
 // Accesses: an address and a pc; with the caller's pc; with a size.
 #define ACCESS_CALL(name, op)                                                           \
   void real_tsan_##name(struct thread* thread, uintptr_t addr, uintptr_t pc);           \
-  void __tsan_##name(const struct goroutine* goroutine, uintptr_t addr, uintptr_t pc) { \
+  ENTRY(name, "rcx")                                                                    \
+  void recorded_##name(const struct goroutine* goroutine, uintptr_t addr, uintptr_t pc, \
+                       uintptr_t distance) {                                            \
     bool recorded = recording_enter();                                                  \
-    if (recorded) put(op, goroutine, addr, 0, pc);                                      \
+    if (recorded) put_on(stack_of(distance), op, goroutine, addr, 0, pc);               \
     real_tsan_##name(goroutine->thread, addr, pc);                                      \
     if (recorded) recording_leave();                                                    \
   }
@@ -165,9 +190,11 @@ ACCESS_CALL(write, OP_WRITE)
 
 #define ACCESS_CALL_WITH(name, op, arg)                                                                \
   void real_tsan_##name(struct thread* thread, uintptr_t addr, uintptr_t arg, uintptr_t pc);           \
-  void __tsan_##name(const struct goroutine* goroutine, uintptr_t addr, uintptr_t arg, uintptr_t pc) { \
+  ENTRY(name, "r8")                                                                                    \
+  void recorded_##name(const struct goroutine* goroutine, uintptr_t addr, uintptr_t arg, uintptr_t pc, \
+                       uintptr_t distance) {                                                           \
     bool recorded = recording_enter();                                                                 \
-    if (recorded) put(op, goroutine, addr, arg, pc);                                                   \
+    if (recorded) put_on(stack_of(distance), op, goroutine, addr, arg, pc);                            \
     real_tsan_##name(goroutine->thread, addr, arg, pc);                                                \
     if (recorded) recording_leave();                                                                   \
   }
@@ -178,10 +205,11 @@ ACCESS_CALL_WITH(write_range, OP_WRITE_RANGE, size)
 
 // Atomics. `frame` is the Go call's arguments: the address, then operands of 4 or 8 bytes, then results.
 
-static struct event* put_atomic(enum op op, uint16_t size, const struct goroutine* goroutine,
-                                uintptr_t caller_pc, uintptr_t pc, const uint8_t* frame) {
+static struct event* put_atomic(enum stack stack, enum op op, uint16_t size,
+                                const struct goroutine* goroutine, uintptr_t caller_pc, uintptr_t pc,
+                                const uint8_t* frame) {
   uint64_t addr = *(const uint64_t*)frame;
-  return recording_put((struct event){
+  struct event event = {
       .op = (uint8_t)op,
       .size = size,
       .goroutine = goroutine->number,
@@ -189,14 +217,17 @@ static struct event* put_atomic(enum op op, uint16_t size, const struct goroutin
       .addr = addr % 8 + size > 8 ? addr - addr % 8 : addr,
       .arg = caller_pc,
       .pc = pc,
-  });
+  };
+  return recording_put(event, stack);
 }
 
 #define ATOMIC_CALL(name, op, size)                                                                          \
   void real_tsan_##name(struct thread* thread, uintptr_t caller_pc, uintptr_t pc, uint8_t* frame);           \
-  void __tsan_##name(const struct goroutine* goroutine, uintptr_t caller_pc, uintptr_t pc, uint8_t* frame) { \
+  ENTRY(name, "r8")                                                                                          \
+  void recorded_##name(const struct goroutine* goroutine, uintptr_t caller_pc, uintptr_t pc, uint8_t* frame, \
+                       uintptr_t distance) {                                                                 \
     bool recorded = recording_enter();                                                                       \
-    if (recorded) put_atomic(op, size, goroutine, caller_pc, pc, frame);                                     \
+    if (recorded) put_atomic(stack_of(distance), op, size, goroutine, caller_pc, pc, frame);                 \
     real_tsan_##name(goroutine->thread, caller_pc, pc, frame);                                               \
     if (recorded) recording_leave();                                                                         \
   }
@@ -219,10 +250,14 @@ ATOMIC_CALL(go_atomic64_fetch_or, OP_ATOMIC_FETCH_ADD, 8)
 // The result of a compare-and-swap follows the address, the old value and the new one, at 16 or 24.
 #define COMPARE_CALL(name, size, result_at)                                                                  \
   void real_tsan_##name(struct thread* thread, uintptr_t caller_pc, uintptr_t pc, uint8_t* frame);           \
-  void __tsan_##name(const struct goroutine* goroutine, uintptr_t caller_pc, uintptr_t pc, uint8_t* frame) { \
+  ENTRY(name, "r8")                                                                                          \
+  void recorded_##name(const struct goroutine* goroutine, uintptr_t caller_pc, uintptr_t pc, uint8_t* frame, \
+                       uintptr_t distance) {                                                                 \
     bool recorded = recording_enter();                                                                       \
     struct event* event = NULL;                                                                              \
-    if (recorded) event = put_atomic(OP_ATOMIC_COMPARE_AND_SWAP, size, goroutine, caller_pc, pc, frame);     \
+    if (recorded)                                                                                            \
+      event =                                                                                                \
+          put_atomic(stack_of(distance), OP_ATOMIC_COMPARE_AND_SWAP, size, goroutine, caller_pc, pc, frame); \
     real_tsan_##name(goroutine->thread, caller_pc, pc, frame);                                               \
     if (!recorded) return;                                                                                   \
     event->flags = frame[result_at] != 0 ? FLAG_SUCCEEDED : 0;                                               \

@@ -23,6 +23,7 @@ import { TraceReader } from '../../lib/trace/reader.js';
 import { replayTrace } from '../../lib/trace/replay.js';
 import { lazyshadow, type Outcome } from '../support/cli.js';
 import { goEnvironment, goProgram, hasGo, reportsIn } from '../support/go.js';
+import { PATIENCE } from '../support/patience.js';
 import { readAll } from '../support/traces.js';
 import { skipNow, unless } from '../support/skips.js';
 
@@ -86,7 +87,7 @@ describe('recording Go programs', unless(hasGo, 'there is no Go for Linux amd64'
     }
   });
 
-  it.each(['channel', 'mutex', 'atomics', 'finalizer', 'maprace', 'many'])(
+  it.each(['channel', 'mutex', 'atomics', 'finalizer', 'maprace', 'many', 'timers'])(
     'replays %s to the reports that Go printed',
     async (name) => {
       const recording = file(`${name}.trc`);
@@ -115,8 +116,9 @@ describe('recording Go programs', unless(hasGo, 'there is no Go for Linux amd64'
     expect(readdirSync(directory).filter((name) => name.startsWith('c.trc'))).toEqual(['c.trc.gz']);
     expect(await replayed(file('c.trc.gz'))).toEqual([]);
     // Without the variable it records nothing; with it, and without lazyshadow, it still does.
-    spawnSync('./clean', { cwd: directory, env });
-    spawnSync('./clean', { cwd: directory, env: { ...env, LAZYSHADOW_RECORD: 'alone-%n-%p.trc' } });
+    spawnSync('./clean', { ...PATIENCE, cwd: directory, env });
+    const alsoAlone = { ...env, LAZYSHADOW_RECORD: 'alone-%n-%p.trc' };
+    spawnSync('./clean', { ...PATIENCE, cwd: directory, env: alsoAlone });
     const alone = readdirSync(directory).filter((name) => name.startsWith('alone'));
     expect(alone).toEqual([expect.stringMatching(/^alone-clean-\d+\.trc$/)]);
     expect(await replayed(file(alone[0] ?? ''))).toEqual([]);
