@@ -30,6 +30,7 @@ const SEGMENT_MASK = 2 ** SEGMENT_SHIFT - 1;
 
 /** No clock was looked at. The empty clock is one that was. */
 const NO_CLOCK = -1;
+const NO_SLOT = -1;
 
 /** Looks at whether a clock knows a source, two or three seconds of them: more sources and clocks are no gain. */
 const MOST_LOOKS = 2 ** 28;
@@ -59,6 +60,8 @@ export class Midway {
   /** For each slot the clock whose set was asked for last, which is held so that it stays as it is; and that set. */
   #askedClocks: Int32Array = new Int32Array(0);
   #askedSets: Int32Array = new Int32Array(0);
+  /** The slot that was last asked for the first time, with its clock, which is held too, and its set. */
+  #last = { slot: NO_SLOT, clock: EMPTY_CLOCK, set: NO_SET };
   #looks = 0;
   #findSeen: SyncObjects['find'] = () => 0;
 
@@ -142,6 +145,7 @@ export class Midway {
       replaceClocks: (replace) => {
         inner.replaceClocks(replace);
         this.#askedClocks = this.#askedClocks.map((clock) => (clock === NO_CLOCK ? clock : replace(clock)));
+        this.#last = { ...this.#last, clock: replace(this.#last.clock) };
       },
     };
   }
@@ -266,18 +270,45 @@ export class Midway {
     }
     const asked = this.#askedClocks[slot] as number;
     if (asked === clock) return this.#askedSets[slot] as number;
-    const isFirst = asked === NO_CLOCK;
-    const added = this.sourcesWhere((of, position) => {
-      const knew = !isFirst && (of === slot || clocks.get(asked, of) >= position);
-      const knows = of === slot || clocks.get(clock, of) >= position;
-      // Nobody forgets. If one seemed to, what it knew could not be a part of what it knows.
-      if (knew && !knows) this.refuse('a goroutine that forgets');
-      return knows && !knew;
-    });
-    if (!isFirst) clocks.release(asked);
-    const set = this.#sets.add(this.#askedSets[slot] as number, added);
+    const set = asked === NO_CLOCK ? this.#firstSetOf(slot, clock) : this.#grownSetOf(slot, clock, asked);
     this.#askedClocks[slot] = clocks.retain(clock);
     this.#askedSets[slot] = set;
     return set;
+  }
+
+  /** The set of a slot that was asked for when its clock was `asked`, which is let go. */
+  #grownSetOf(slot: number, clock: number, asked: number): number {
+    const added = this.#learnt(slot, clock, slot, asked);
+    // Nobody forgets. If one seemed to, what it knew could not be a part of what it knows.
+    if (added === undefined) this.refuse('a goroutine that forgets');
+    this.#parts.clocks.release(asked);
+    return this.#sets.add(this.#askedSets[slot] as number, added);
+  }
+
+  /** The set of a slot that was not asked for before: with few of its own if it knows all that the last such one did. */
+  #firstSetOf(slot: number, clock: number): number {
+    const { clocks } = this.#parts;
+    const last = this.#last;
+    const more = this.#learnt(slot, clock, last.slot, last.clock);
+    const set =
+      more !== undefined
+        ? this.#sets.add(last.set, more)
+        : this.#sets.add(NO_SET, this.#learnt(slot, clock, NO_SLOT, EMPTY_CLOCK) ?? []);
+    clocks.release(last.clock);
+    this.#last = { slot, clock: clocks.retain(clock), set };
+    return set;
+  }
+
+  /** The sources that one slot knows with a clock and another does not with its own; undefined if that knows one more. */
+  #learnt(slot: number, clock: number, other: number, otherClock: number): number[] | undefined {
+    const { clocks } = this.#parts;
+    let isMore = true;
+    const learnt = this.sourcesWhere((of, position) => {
+      const knew = of === other || clocks.get(otherClock, of) >= position;
+      const knows = of === slot || clocks.get(clock, of) >= position;
+      if (knew && !knows) isMore = false;
+      return knows && !knew;
+    });
+    return isMore ? learnt : undefined;
   }
 }

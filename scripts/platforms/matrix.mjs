@@ -34,6 +34,7 @@ const PLATFORM_SUITE = [
   'test/heap/sys.test.ts',
   'test/race/heap-and-race.test.ts',
   'test/trace/replay-recordings.test.ts',
+  'test/trace/parts.test.ts',
   'test/public-surface.test.ts',
 ];
 
