@@ -19,6 +19,12 @@ import { BATCH_EVENTS, pathOf, TraceReader, uncheckedBatches } from './reader.js
 /** The most workers: each has tables and a shadow of its own, and more processors than this were never tried. */
 export const MOST_WORKERS = 64;
 
+/**
+ * How much longer the first part is than each other, which know nothing of the past and look after what is open: that
+ * takes them nothing (a sort) to a third more of the time for an event (an HTTP server).
+ */
+const FIRST_EXTRA = 0.1;
+
 /** What the parts of a recording without races say together. */
 export interface PartsResult {
   /** Goroutines started. */
@@ -66,10 +72,10 @@ export async function checkInParts(
 
 /** Where parts begin, and the end of the last. */
 async function boundsOf(path: string, eventCount: number, workers: number): Promise<number[]> {
-  const bounds: number[] = [];
-  for (let part = 0; part < workers; part++) {
-    const near = Math.floor((eventCount * part) / workers);
-    bounds.push(part === 0 ? 0 : await quietEvent(path, near, eventCount));
+  const bounds = [0];
+  for (let part = 1; part < workers; part++) {
+    const near = Math.floor((eventCount * (part + FIRST_EXTRA)) / (workers + FIRST_EXTRA));
+    bounds.push(await quietEvent(path, near, eventCount));
   }
   return [...bounds, eventCount];
 }
