@@ -7,7 +7,15 @@
  * An access is looked up in the cells of its granule, first where its slot puts them. Most are there, from the same
  * goroutine and epoch: that is two comparisons. The others are for record.ts.
  */
-import { PAGE_MAPPED, PAGE_TOUCHED, SEGMENT_SHIFT, type ShadowGeometry } from '../shadow/segment.js';
+import {
+  PAGE_MAPPED,
+  PAGE_TOUCHED,
+  SEGMENT_BYTES,
+  SEGMENT_LOW_BITS,
+  SEGMENT_MASK,
+  SEGMENT_SHIFT,
+  type ShadowGeometry,
+} from '../shadow/segment.js';
 import { BYTES, homeCell, PLAIN, SLOT, SLOT_SHIFT, WRITE } from './cell.js';
 import { FLOOR, STACK, STATE_SHIFT } from './goroutine.js';
 import { NONE, type Recording } from './record.js';
@@ -25,9 +33,6 @@ export const ATOMIC_WRITE = WRITE;
 
 /** Touched pages that are looked for before a page, which so has 15 more made with it: the call costs less than these then. */
 const LONGEST_RUN = 60;
-
-const SEGMENT_LOW_BITS = 32 - SEGMENT_SHIFT;
-const SEGMENT_MASK = 2 ** SEGMENT_SHIFT - 1;
 
 /** A window, and what of it an access reads. */
 interface Entered {
@@ -125,7 +130,7 @@ export function createAccesses(
     let at = low & SEGMENT_MASK;
     let rest = sizeBytes;
     while (rest > 0) {
-      const count = Math.min(rest, SEGMENT_MASK + 1 - at) | 0;
+      const count = Math.min(rest, SEGMENT_BYTES - at) | 0;
       if (index === current.index || enter(index)) {
         const first = at >>> 3;
         const last = (at + count - 1) >>> 3;

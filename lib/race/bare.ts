@@ -2,10 +2,9 @@
  * What a detector has in place of call stacks and history when it is only asked whether there is a race: how many
  * functions a goroutine is in, and how many positions a slot has had.
  */
-import { LazyShadowError } from '../native/errors.js';
 import { POSITION_LIMIT } from './cell.js';
 import { POSITION, STATE_SHIFT } from './goroutine.js';
-import type { History } from './history.js';
+import { type History, tooManyPositions } from './history.js';
 import type { Stacks } from './stack.js';
 
 /** Stacks that are the number of their calls. */
@@ -28,9 +27,7 @@ export function createPositions(state: Int32Array): History {
   function pass(slot: number): number {
     const at = (slot << STATE_SHIFT) + POSITION;
     const position = (state[at] as number) + 1;
-    if (position > POSITION_LIMIT) {
-      throw new LazyShadowError('ERR_OUT_OF_RANGE', 'one goroutine has recorded too many accesses.');
-    }
+    if (position > POSITION_LIMIT) throw tooManyPositions();
     state[at] = position;
     return position;
   }

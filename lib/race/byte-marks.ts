@@ -3,12 +3,16 @@
  *
  * A segment's masks are 32 MiB of which the system makes only the pages that are used.
  */
-import { GRANULE_SHIFT, SEGMENT_BYTES, SEGMENT_SHIFT } from '../shadow/segment.js';
+import {
+  GRANULE_SHIFT,
+  SEGMENT_BYTES,
+  SEGMENT_LOW_BITS,
+  SEGMENT_MASK,
+  SEGMENT_SHIFT,
+} from '../shadow/segment.js';
 import { BYTES } from './cell.js';
 
 const SEGMENT_GRANULES = SEGMENT_BYTES >> GRANULE_SHIFT;
-const SEGMENT_LOW_BITS = 32 - SEGMENT_SHIFT;
-const SEGMENT_MASK = SEGMENT_BYTES - 1;
 
 const NO_MASKS: Uint8Array = new Uint8Array(0);
 

@@ -3,16 +3,21 @@
  *
  * Most objects are small, so what is cleared is mostly a few granules of one segment, and the path to there is integers.
  */
-import { GRANULE_SHIFT, PAGE_TOUCHED, SEGMENT_SHIFT, type ShadowGeometry } from '../shadow/segment.js';
+import {
+  GRANULE_SHIFT,
+  PAGE_TOUCHED,
+  SEGMENT_BYTES,
+  SEGMENT_LOW_BITS,
+  SEGMENT_MASK,
+  SEGMENT_SHIFT,
+  type ShadowGeometry,
+} from '../shadow/segment.js';
 import { BYTES, CELL_WORDS, SPILLED } from './cell.js';
 import type { Spill } from './spill.js';
 import type { Window, Windows } from './window.js';
 
 /** From this size on Malloc leaves clearing to the shadow, which gives large parts back to the system. */
 const BULK_CLEAR_BYTES = 64 * 1024;
-
-const SEGMENT_LOW_BITS = 32 - SEGMENT_SHIFT;
-const SEGMENT_MASK = 2 ** SEGMENT_SHIFT - 1;
 
 /** Empties the cells of the bytes [address, address + sizeBytes), which are all below 2^48. */
 export type Clear = (low: number, high: number, sizeBytes: number) => void;
@@ -31,7 +36,7 @@ export function createClearing(
     let at = low & SEGMENT_MASK;
     let rest = sizeBytes;
     while (rest > 0) {
-      const count = Math.min(rest, SEGMENT_MASK + 1 - at) | 0;
+      const count = Math.min(rest, SEGMENT_BYTES - at) | 0;
       const window = windows.at(index);
       if (window !== undefined) clearWithin(window, at, count);
       rest -= count;

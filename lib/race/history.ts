@@ -106,6 +106,14 @@ export interface History {
   reset(): void;
 }
 
+/** What to throw when a slot has come to POSITION_LIMIT. */
+export function tooManyPositions(): LazyShadowError {
+  return new LazyShadowError(
+    'ERR_OUT_OF_RANGE',
+    'one goroutine has recorded more than two thousand million accesses.',
+  );
+}
+
 /**
  * What makes history longer may throw LazyShadowError ERR_OUT_OF_MEMORY, or ERR_OUT_OF_RANGE after POSITION_LIMIT.
  * @param state the slots' state (goroutine.ts)
@@ -276,10 +284,7 @@ export function createHistory(space: TableSpace, state: Int32Array): History {
   /** The place of a position's entry, which is `next` unless the slot's newest page ends there. */
   function turn(slot: number, position: number, next: number): number {
     if (position > POSITION_LIMIT - FIRST_PAGE) {
-      throw new LazyShadowError(
-        'ERR_OUT_OF_RANGE',
-        'one goroutine has recorded more than two thousand million accesses.',
-      );
+      throw tooManyPositions();
     }
     const last = newest[slot] as number;
     const at = last << PAGE_SHIFT;

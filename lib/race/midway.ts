@@ -12,7 +12,13 @@
  * access is not before that cell either, and conflicts with it too; and of the first such cell, the access is open.
  */
 import { LazyShadowError } from '../native/errors.js';
-import { GRANULE_BYTES, GRANULE_SHIFT, SEGMENT_SHIFT } from '../shadow/segment.js';
+import {
+  GRANULE_BYTES,
+  GRANULE_SHIFT,
+  SEGMENT_LOW_BITS,
+  SEGMENT_MASK,
+  SEGMENT_SHIFT,
+} from '../shadow/segment.js';
 import { ByteMarks } from './byte-marks.js';
 import { BYTES, CELL_WORDS, KIND, SLOT_SHIFT, SPILLED } from './cell.js';
 import type { Clear } from './clearing.js';
@@ -24,9 +30,6 @@ import { joinWords } from './stack.js';
 import { SYNC_POSITION, SYNC_SHIFT, SYNC_SLOT, type SyncObjects } from './sync.js';
 import { NO_SET, OpenAccesses, type Source, SourceSets, type Unsettled } from './unsettled.js';
 import type { Window } from './window.js';
-
-const SEGMENT_LOW_BITS = 32 - SEGMENT_SHIFT;
-const SEGMENT_MASK = 2 ** SEGMENT_SHIFT - 1;
 
 /** No clock was looked at. The empty clock is one that was. */
 const NO_CLOCK = -1;

@@ -10,7 +10,14 @@
  * not include one another makes it a clock of its own (slot -1).
  */
 import type { TableSpace } from '../native/table.js';
-import { PAGE_TOUCHED, SEGMENT_SHIFT, type ShadowGeometry } from '../shadow/segment.js';
+import {
+  PAGE_TOUCHED,
+  SEGMENT_BYTES,
+  SEGMENT_LOW_BITS,
+  SEGMENT_MASK,
+  SEGMENT_SHIFT,
+  type ShadowGeometry,
+} from '../shadow/segment.js';
 import { type Clocks, EMPTY_CLOCK } from './clock.js';
 import { joinWords } from './stack.js';
 import type { Window, Windows } from './window.js';
@@ -34,9 +41,7 @@ const OBJECT_PART = 1 / 8;
 /** No slot: the object's clock is complete by itself. */
 export const MERGED = -1;
 
-const SEGMENT_MASK = 2 ** SEGMENT_SHIFT - 1;
 const SEGMENT_GRANULE_MASK = SEGMENT_MASK >>> 3;
-const SEGMENT_LOW_BITS = 32 - SEGMENT_SHIFT;
 
 export interface SyncObjects {
   /** 2^SYNC_SHIFT words for each object; object 0 is none. */
@@ -124,7 +129,7 @@ export function createSyncObjects(
     let index = (high << SEGMENT_LOW_BITS) | (low >>> SEGMENT_SHIFT);
     let at = low & SEGMENT_MASK;
     for (let rest = sizeBytes; rest > 0;) {
-      const count = Math.min(rest, SEGMENT_MASK + 1 - at) | 0;
+      const count = Math.min(rest, SEGMENT_BYTES - at) | 0;
       const window = windows.at(index);
       if (window !== undefined) dropWithin(window, at, at + count);
       rest -= count;

@@ -25,6 +25,11 @@ export const SEGMENT_SHIFT = 28;
 /** Application bytes of a segment: 256 MiB. */
 export const SEGMENT_BYTES = 2 ** SEGMENT_SHIFT;
 
+// Of an address in two words a segment's index is (high << SEGMENT_LOW_BITS) | (low >>> SEGMENT_SHIFT), and the byte in it is
+// low & SEGMENT_MASK.
+export const SEGMENT_LOW_BITS = 32 - SEGMENT_SHIFT;
+export const SEGMENT_MASK = SEGMENT_BYTES - 1;
+
 /** Application bytes that share their cells: a granule. */
 export const GRANULE_BYTES = 8;
 
