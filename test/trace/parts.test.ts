@@ -12,7 +12,7 @@ import { TraceReader } from '../../lib/trace/reader.js';
 import { type ReplayOptions, replayTrace } from '../../lib/trace/replay.js';
 import { TraceWriter } from '../../lib/trace/writer.js';
 import { program, programBytes, shippedRecording } from '../support/recordings.js';
-import { HEAP_SIZE, slow } from '../support/sizes.js';
+import { emulated, HEAP_SIZE } from '../support/sizes.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'lazyshadow-parts-'));
 
@@ -52,7 +52,7 @@ async function inParts(path: string, workers: number) {
 }
 
 describe('workers', () => {
-  it.each(slow ? ['sieve'] : ['heapgrow', 'sieve', 'churn', 'httpload'])(
+  it.each(emulated ? ['sieve'] : ['heapgrow', 'sieve', 'churn', 'httpload'])(
     'find %s without races, without the help of one detector',
     async (name) => {
       const path = programFile(name);
