@@ -16,7 +16,8 @@ import { emulated, HEAP_SIZE } from '../support/sizes.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'lazyshadow-parts-'));
 
-afterAll(() => rmSync(directory, { recursive: true }));
+// Windows lets go of a file some time after the thread that had it open has ended.
+afterAll(() => rmSync(directory, { recursive: true, force: true, maxRetries: 10 }));
 
 /** A recording as a plain file; its path. */
 function file(name: string, bytes: Uint8Array): string {
