@@ -46,11 +46,15 @@ struct frame {
   uintptr_t found;
 };
 
+// What this thread plays: from a system stack Go's callback must not be called.
+static _Thread_local enum stack stack;
+
 // Names what lies at a pc: most functions, each inlined into another; some have names that no line has room
 // for.
 static void name_pc(uintptr_t command, void* context) {
   static char long_name[2 * SYMBOL_LINE_BYTES];
   (void)command;
+  if (stack == SYSTEM_STACK) abort();
   struct frame* frame = context;
   if (frame->pc % 7 == 0) return;
   memset(long_name, 'x', sizeof long_name - 1);
@@ -69,8 +73,9 @@ static void* record(void* context) {
     event.pc = FIRST_PC + (thread + i * 7919) % PCS;
     if (i % 50 == 0) event.op = OP_GO_START;
     if (i % 3 == 0) event.op = OP_ATOMIC_COMPARE_AND_SWAP;
+    stack = event.op == OP_GO_START || i % 20 == 7 ? SYSTEM_STACK : GOROUTINE_STACK;
     if (!recording_enter()) return NULL;
-    struct event* written = recording_put(event);
+    struct event* written = recording_put(event, stack);
     if (event.op == OP_ATOMIC_COMPARE_AND_SWAP) written->flags = FLAG_SUCCEEDED;
     recording_leave();
   }
