@@ -296,7 +296,10 @@ export class Midway {
     const set =
       more !== undefined
         ? this.#sets.add(last.set, more)
-        : this.#sets.add(NO_SET, this.#learnt(slot, clock, NO_SLOT, EMPTY_CLOCK) ?? []);
+        : this.#sets.add(
+            NO_SET,
+            this.sourcesWhere((of, position) => this.#knows(slot, clock, of, position)),
+          );
     clocks.release(last.clock);
     this.#last = { slot, clock: clocks.retain(clock), set };
     return set;
@@ -304,14 +307,18 @@ export class Midway {
 
   /** The sources that one slot knows with a clock and another does not with its own; undefined if that knows one more. */
   #learnt(slot: number, clock: number, other: number, otherClock: number): number[] | undefined {
-    const { clocks } = this.#parts;
     let isMore = true;
     const learnt = this.sourcesWhere((of, position) => {
-      const knew = of === other || clocks.get(otherClock, of) >= position;
-      const knows = of === slot || clocks.get(clock, of) >= position;
+      const knew = this.#knows(other, otherClock, of, position);
+      const knows = this.#knows(slot, clock, of, position);
       if (knew && !knows) isMore = false;
       return knows && !knew;
     });
     return isMore ? learnt : undefined;
+  }
+
+  /** Whether a slot with that clock knows the source whose slot is `of`, with its first position. */
+  #knows(slot: number, clock: number, of: number, position: number): boolean {
+    return of === slot || this.#parts.clocks.get(clock, of) >= position;
   }
 }

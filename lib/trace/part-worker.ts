@@ -6,14 +6,13 @@ import type { Unsettled } from '../race/unsettled.js';
 import { claimWindows, Shadow } from '../shadow/shadow.js';
 import { Part } from './part.js';
 import type { FromPart, PartOrder, ToPart } from './part-messages.js';
-import { TraceReader, uncheckedBatches } from './reader.js';
+import { borrow, uncheckedBatches } from './reader.js';
 
 if (parentPort === null) throw new Error('part-worker.js is a worker thread');
 const port = parentPort;
-const { path, layout, from, end } = workerData as PartOrder;
+const { recording, layout, policy, from, end } = workerData as PartOrder;
 
-// What a part takes to be mapped is more than the program has: so none of it is committed before it is used.
-const shadow = new Shadow({ layout, policy: 'touch' });
+const shadow = new Shadow({ layout, policy });
 const part = new Part(claimWindows('replayTrace', shadow), shadow.layout, from === 0);
 
 /** Says the last. */
@@ -27,7 +26,7 @@ function say(message: FromPart): void {
 }
 
 async function replay(): Promise<void> {
-  const reader = await TraceReader.open(path);
+  const reader = await borrow(recording);
   try {
     for await (const { firstEvent, words, count, validator } of uncheckedBatches(reader, { from, end })) {
       if (!part.replay(validator, words, count)) {
@@ -39,7 +38,8 @@ async function replay(): Promise<void> {
   } finally {
     await reader.close();
   }
-  say({ kind: 'done', goroutines: part.startedCount, unsettled: part.unsettled() });
+  const memory = shadow.stats();
+  say({ kind: 'done', goroutines: part.startedCount, memory, unsettled: part.unsettled() });
 }
 
 port.on('message', (later: ToPart) => {

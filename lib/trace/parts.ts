@@ -9,12 +9,23 @@
 import { on } from 'node:events';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { packageRoot } from '../native/addon.js';
+import { type MemoryStats, packageRoot } from '../native/addon.js';
 import type { Unsettled } from '../race/unsettled.js';
 import type { Layout } from '../shadow/layouts.js';
+import type { Policy } from '../shadow/policies.js';
 import { EVENT_WORDS, Op, WORD } from './format.js';
 import type { FromPart, PartOrder, ToPart } from './part-messages.js';
-import { BATCH_EVENTS, pathOf, TraceReader, uncheckedBatches } from './reader.js';
+import {
+  BATCH_EVENTS,
+  borrow,
+  lend,
+  type LentRecording,
+  type TraceReader,
+  uncheckedBatches,
+} from './reader.js';
+
+/** How the workers' shadows are mapped: what a part takes to be mapped is more than the program has. */
+export const WORKERS_POLICY: Policy = 'touch';
 
 /** The most workers: each has tables and a shadow of its own, and more processors than this were never tried. */
 export const MOST_WORKERS = 64;
@@ -29,6 +40,8 @@ const FIRST_EXTRA = 0.1;
 export interface PartsResult {
   /** Goroutines started. */
   readonly goroutines: number;
+  /** What the parts' shadows had at the end, together. */
+  readonly workersMemory: MemoryStats;
 }
 
 /**
@@ -43,16 +56,25 @@ export async function checkInParts(
   workers: number,
   onProgress: (events: number) => void,
 ): Promise<PartsResult | undefined> {
-  const path = pathOf(reader);
-  if (path === undefined) return undefined;
-  const bounds = await boundsOf(path, reader.header.eventCount, workers);
-  const progress = new Float64Array(workers);
-  const parts = bounds.slice(1).map((end, index) => {
-    return new PartThread({ path, layout, from: bounds[index] as number, end }, (events) => {
-      progress[index] = events;
-      onProgress(progress.reduce((sum, each) => sum + each));
+  const { eventCount } = reader.header;
+  return lend(reader, async (recording) => {
+    const bounds = await boundsOf(recording, eventCount, workers);
+    const progress = new Float64Array(workers);
+    const parts = bounds.slice(1).map((end, index) => {
+      return new PartThread(
+        { recording, layout, policy: WORKERS_POLICY, from: bounds[index] as number, end },
+        (events) => {
+          progress[index] = events;
+          onProgress(progress.reduce((sum, each) => sum + each));
+        },
+      );
     });
+    return resultOf(parts);
   });
+}
+
+/** What the parts say together, when all of them are done and settled; then they have stopped. */
+async function resultOf(parts: readonly PartThread[]): Promise<PartsResult | undefined> {
   try {
     // The first that stops, stops all.
     const done = await allOrNone(parts.map((part) => part.answer('done')));
@@ -64,18 +86,28 @@ export async function checkInParts(
         if (open === undefined) return undefined;
       }
     }
-    return { goroutines: done.reduce((sum, { goroutines }) => sum + goroutines, 0) };
+    const total = (of: (answer: AnswerOf<'done'>) => number) =>
+      done.reduce((sum, answer) => sum + of(answer), 0);
+    return {
+      goroutines: total(({ goroutines }) => goroutines),
+      workersMemory: {
+        reservedBytes: total(({ memory }) => memory.reservedBytes),
+        committedBytes: total(({ memory }) => memory.committedBytes),
+        osCommittedBytes: total(({ memory }) => memory.osCommittedBytes),
+        residentBytes: total(({ memory }) => memory.residentBytes),
+      },
+    };
   } finally {
     await Promise.all(parts.map((part) => part.stop()));
   }
 }
 
 /** Where parts begin, and the end of the last. */
-async function boundsOf(path: string, eventCount: number, workers: number): Promise<number[]> {
+async function boundsOf(recording: LentRecording, eventCount: number, workers: number): Promise<number[]> {
   const bounds = [0];
   for (let part = 1; part < workers; part++) {
     const near = Math.floor((eventCount * (part + FIRST_EXTRA)) / (workers + FIRST_EXTRA));
-    bounds.push(await quietEvent(path, near, eventCount));
+    bounds.push(await quietEvent(recording, near, eventCount));
   }
   return [...bounds, eventCount];
 }
@@ -84,8 +116,8 @@ async function boundsOf(path: string, eventCount: number, workers: number): Prom
  * The first event from number `near` on that no goroutine ignores synchronisation at, so that no part begins between an
  * IgnoreSyncBegin that it does not know of and its end; `near` if there is none soon.
  */
-async function quietEvent(path: string, near: number, eventCount: number): Promise<number> {
-  const reader = await TraceReader.open(path);
+async function quietEvent(recording: LentRecording, near: number, eventCount: number): Promise<number> {
+  const reader = await borrow(recording);
   try {
     const range = { from: near, end: Math.min(eventCount, near + BATCH_EVENTS) };
     for await (const { words, count } of uncheckedBatches(reader, range))

@@ -27,7 +27,7 @@ import {
   UNFINISHED_MAGIC,
   VERSION,
 } from './format.js';
-import { type ByteSource, inputName, openSource, type TraceInput } from './source.js';
+import { borrowedSource, type ByteSource, inputName, openSource, type TraceInput } from './source.js';
 import { type SymbolTable, SymbolTableBuilder } from './symbols.js';
 import { EventValidator } from './validate.js';
 
@@ -61,11 +61,27 @@ export let uncheckedBatches: (
   events?: EventRange,
 ) => AsyncIterableIterator<UncheckedBatch>;
 
+/** An open plain file, as other threads of the process can read it. A plain value, since it goes from thread to thread. */
+export interface LentRecording {
+  readonly name: string;
+  readonly descriptor: number;
+  readonly sizeBytes: number;
+}
+
 /**
- * Where another thread can open a recording that nobody has read from: the path of a plain file, else undefined.
+ * Whether other threads can read a recording that nobody has read from: it is a plain file.
  * @throws LazyShadowError ERR_INVALID_USE: it was read from, or is closed
  */
-export let pathOf: (reader: TraceReader) => string | undefined;
+export let isLendable: (reader: TraceReader) => boolean;
+
+/** Lends a recording that can be lent to whatever `use` does with it; it is not closed before that has ended. */
+export let lend: <T>(
+  reader: TraceReader,
+  use: (recording: LentRecording) => Promise<T>,
+) => Promise<T | undefined>;
+
+/** A reader of a recording that another one has lent, and closes. */
+export let borrow: (recording: LentRecording) => Promise<TraceReader>;
 
 /** What to throw when event number `index` of a batch was not admitted. */
 export let wrongEvent: (reader: TraceReader, batch: UncheckedBatch, index: number) => LazyShadowError;
@@ -84,6 +100,8 @@ export class TraceReader {
   /** How far the one pass over the source has come. */
   #state: 'at events' | 'in events' | 'at symbols' | 'closed' = 'at events';
   #symbols: Promise<SymbolTable> | undefined;
+  /** Ends when nobody has the recording on loan. */
+  #loan: Promise<unknown> | undefined;
   /** For the events of two batches: one in use, one being read. Made when they do not lie in memory as they are. */
   readonly #buffers: Int32Array[] = [];
   /** Which of them was filled last. */
@@ -91,7 +109,10 @@ export class TraceReader {
 
   static {
     uncheckedBatches = (reader, events) => reader.#unchecked(events);
-    pathOf = (reader) => reader.#path();
+    isLendable = (reader) => reader.#isLendable();
+    lend = (reader, use) => reader.#lend(use);
+    borrow = ({ name, descriptor, sizeBytes }) =>
+      TraceReader.#of(borrowedSource(descriptor, sizeBytes, name), name);
     wrongEvent = (reader, batch, index) => reader.#wrongEvent(batch, index);
   }
 
@@ -114,11 +135,14 @@ export class TraceReader {
         { verb: 'readTrace' },
       );
     const name = inputName(source);
-    const bytes = await openSource(source, name);
+    return TraceReader.#of(await openSource(source, name), name);
+  }
+
+  static async #of(source: ByteSource, name: string): Promise<TraceReader> {
     try {
-      return new TraceReader(name, await readHeader(bytes, name), bytes);
+      return new TraceReader(name, await readHeader(source, name), source);
     } catch (error) {
-      await bytes.close();
+      await source.close();
       throw error;
     }
   }
@@ -154,10 +178,18 @@ export class TraceReader {
     this.#state = 'at symbols';
   }
 
-  #path(): string | undefined {
+  #isLendable(): boolean {
     if (this.#state !== 'at events')
       throw this.#misuse('several workers read a recording from an open reader');
-    return this.#source.path;
+    return this.#source.descriptor !== undefined;
+  }
+
+  async #lend<T>(use: (recording: LentRecording) => Promise<T>): Promise<T | undefined> {
+    const { descriptor, sizeBytes } = this.#source;
+    if (!this.#isLendable() || descriptor === undefined || sizeBytes === undefined) return undefined;
+    const used = use({ name: this.name, descriptor, sizeBytes });
+    this.#loan = used.catch(() => undefined);
+    return used;
   }
 
   #wrongEvent({ firstEvent, words, validator }: UncheckedBatch, index: number): LazyShadowError {
@@ -181,10 +213,12 @@ export class TraceReader {
     return this.#symbols;
   }
 
-  /** Closes the file or stream. Harmless when closed already. */
+  /** Closes the file or stream, once no worker reads it any more. Harmless when closed already. */
   async close(): Promise<void> {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
+    // Else the system could give its descriptor to another file.
+    await this.#loan;
     await this.#source.close();
   }
 

@@ -8,6 +8,7 @@
  * Events stream through in batches; what grows with the recording is only what the program itself used: shadow,
  * goroutines, sync objects, and the races found.
  */
+import type { MemoryStats } from '../native/addon.js';
 import { wholeNumber } from '../native/arguments.js';
 import { LazyShadowError } from '../native/errors.js';
 import { printable } from '../native/printable.js';
@@ -18,7 +19,7 @@ import type { RaceReport } from '../race/report.js';
 import { claimWindows, type Shadow } from '../shadow/shadow.js';
 import { badTrace } from './errors.js';
 import { checkInParts, MOST_WORKERS } from './parts.js';
-import { pathOf, type TraceReader, type UncheckedBatch, uncheckedBatches, wrongEvent } from './reader.js';
+import { isLendable, type TraceReader, type UncheckedBatch, uncheckedBatches, wrongEvent } from './reader.js';
 import { createReplayer, noteDepth, type Replayer } from './replay-events.js';
 import type { SymbolTable } from './symbols.js';
 
@@ -52,6 +53,8 @@ export interface ReplayResult {
   readonly racyAddresses: readonly number[];
   /** Time that the events took: without reading them, or with several workers from the first to the last. */
   readonly elapsedMs: number;
+  /** What the shadows of several workers had at the end, together; none if one thread found it out, in the shadow that was given. */
+  readonly workersMemory?: MemoryStats;
   /** What the recording knows of its pcs. */
   readonly symbols: SymbolTable;
 }
@@ -141,9 +144,9 @@ function checkedWorkers(reader: TraceReader, workers = 1): number {
   if (wholeNumber('replayTrace', 'workers', workers) < 1 || workers > MOST_WORKERS) {
     throw invalidWorkers(`workers must be from 1 to ${MOST_WORKERS}, not ${workers}.`);
   }
-  if (workers > 1 && pathOf(reader) === undefined) {
+  if (workers > 1 && !isLendable(reader)) {
     throw invalidWorkers(
-      `${printable(reader.name)} is not a plain file, which each of several workers could open. Unpack it into one, or ask for one worker.`,
+      `${printable(reader.name)} is not a plain file, which several workers could read at once. Unpack it into one, or ask for one worker.`,
     );
   }
   return workers;

@@ -7,10 +7,10 @@
  *
  * Invariant: a source keeps one chunk of a stream at most, so memory does not grow with the recording.
  */
-import type { FileHandle } from 'node:fs/promises';
-import { open } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { read } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { pipeline, Readable } from 'node:stream';
+import { promisify } from 'node:util';
 import { createGunzip } from 'node:zlib';
 import { LazyShadowError } from '../native/errors.js';
 import { badTrace, unreadable } from './errors.js';
@@ -19,8 +19,8 @@ import { badTrace, unreadable } from './errors.js';
 export interface ByteSource {
   /** The recording's size, unpacked; undefined for a stream. */
   readonly sizeBytes: number | undefined;
-  /** Where another thread can open the same bytes: the path of a plain file, else undefined. */
-  readonly path: string | undefined;
+  /** What another thread can read the same bytes by, until this is closed: the descriptor of a plain file, else undefined. */
+  readonly descriptor: number | undefined;
   /** Goes on from `position`. Only where `sizeBytes` is known. */
   moveTo(position: number): void;
   /** Copies the next bytes to `target`: all of it, less only at the end of the source. Returns how many. */
@@ -53,6 +53,20 @@ export async function openSource(input: TraceInput, name: string): Promise<ByteS
   if (typeof input === 'string') return openFile(input, name);
   if (!(input instanceof Uint8Array)) return openStream(input, name);
   return isGzip(input) ? openStream(Readable.from([input]), name) : new MemorySource(input);
+}
+
+/**
+ * The bytes of a plain file that another thread has open, and closes: its descriptor is the process's.
+ * @param sizeBytes of the file
+ */
+export function borrowedSource(descriptor: number, sizeBytes: number, name: string): ByteSource {
+  const readAt = promisify(read);
+  const file: PlainFile = {
+    fd: descriptor,
+    read: (target, offset, length, position) => readAt(descriptor, target, offset, length, position),
+    close: () => Promise.resolve(),
+  };
+  return new FileSource(file, name, sizeBytes);
 }
 
 function isGzip(start: Uint8Array): boolean {
@@ -89,7 +103,7 @@ async function openStream(stream: Readable, name: string): Promise<ByteSource> {
 }
 
 class MemorySource implements ByteSource {
-  readonly path = undefined;
+  readonly descriptor = undefined;
   readonly #bytes: Uint8Array;
   #position = 0;
 
@@ -127,17 +141,24 @@ class MemorySource implements ByteSource {
   async close(): Promise<void> {}
 }
 
+/** What a plain file is read by: a FileHandle, or what stands for one that another thread has. */
+interface PlainFile {
+  readonly fd: number;
+  read(target: Uint8Array, offset: number, length: number, position: number): Promise<{ bytesRead: number }>;
+  close(): Promise<void>;
+}
+
 class FileSource implements ByteSource {
   readonly sizeBytes: number;
-  readonly path: string;
-  readonly #handle: FileHandle;
+  readonly descriptor: number;
+  readonly #file: PlainFile;
   readonly #name: string;
   #position = 0;
 
-  constructor(handle: FileHandle, name: string, sizeBytes: number) {
-    this.#handle = handle;
+  constructor(file: PlainFile, name: string, sizeBytes: number) {
+    this.#file = file;
     this.#name = name;
-    this.path = resolve(name);
+    this.descriptor = file.fd;
     this.sizeBytes = sizeBytes;
   }
 
@@ -155,7 +176,7 @@ class FileSource implements ByteSource {
     let filled = 0;
     try {
       while (filled < target.length) {
-        const { bytesRead } = await this.#handle.read(
+        const { bytesRead } = await this.#file.read(
           target,
           filled,
           target.length - filled,
@@ -175,13 +196,13 @@ class FileSource implements ByteSource {
   }
 
   close(): Promise<void> {
-    return this.#handle.close();
+    return this.#file.close();
   }
 }
 
 class StreamSource implements ByteSource {
   readonly sizeBytes = undefined;
-  readonly path = undefined;
+  readonly descriptor = undefined;
   readonly #stream: Readable;
   readonly #name: string;
   readonly #origin: StreamSource | undefined;

@@ -68,6 +68,10 @@ describe('lazyshadow replay', () => {
     expect(await replay('--workers', '2', plain)).toEqual({ stdout: '', stderr: '', exitCode: 0 });
     const alone = await replay(racy);
     expect(await replay('--workers', '2', racy)).toEqual(alone);
+    const { stdout } = await replay('--json', '--policy', 'eager', '--workers', '2', plain);
+    const { shadow } = JSON.parse(stdout);
+    expect(shadow.policy).toBe('touch');
+    expect(shadow.committedBytes).toBeGreaterThan(0);
     const packed = await replay('--workers', '2', clean);
     expect(packed.exitCode).toBe(2);
     expect(packed.stderr).toContain('sieve.trc.gz is not a plain file');

@@ -289,6 +289,30 @@ describe('parts see a race', () => {
     ).toBe(false);
   });
 
+  it('unless a lock says that there is none that was learned of after clocks got another level', () => {
+    const lock = (i: number) => LOCK + 8 * i;
+    const locks = Array.from({ length: 50 }, (_, i) => i);
+    // Who knows lock i is ordered after the first i writes and no more.
+    const past = locks.flatMap((i): Step[] => [
+      write(MAIN, X + 8 * i),
+      { op: 'release', goroutine: MAIN, address: lock(i) },
+    ]);
+    const learn = (goroutine: number, from: number, end: number) =>
+      locks.slice(from, end).map((i): Step => ({ op: 'acquire', goroutine, address: lock(i) }));
+    // 32 slots: goroutine 2 and its locks. The clock that it has at its write is held, and has every word of its node.
+    const first = [...learn(2, 0, 31), write(2)];
+    const rest = (goroutine: number) => [...learn(goroutine, 31, 50), write(goroutine, X + 8 * 49)];
+    expect(partsOf([...past, CUT, ...first, ...rest(2)], 'clean')).toBe(true);
+    const told = LOCK - 8;
+    const another: Step[] = [
+      { op: 'release', goroutine: 2, address: told },
+      { op: 'acquire', goroutine: 3, address: told },
+      ...rest(3),
+    ];
+    const start: Step = { op: 'start', goroutine: MAIN, child: 3 };
+    expect(partsOf([start, ...past, CUT, ...first, ...another], 'clean')).toBe(true);
+  });
+
   it('unless finalizers ran in the first part; or cannot tell, if they do in a later one', () => {
     const finalizer = (goroutine: number): Step => ({ op: 'fingo', goroutine });
     expect(partsOf([finalizer(MAIN), write(2), CUT, write(MAIN)], 'clean')).toBe(true);

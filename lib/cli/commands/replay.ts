@@ -13,6 +13,7 @@ import { formatReport, formatSummary } from '../../race/report-text.js';
 import { LAYOUT_NAMES, REPLAY_LAYOUT } from '../../shadow/layouts.js';
 import { DEFAULT_POLICY, POLICIES, type Policy } from '../../shadow/policies.js';
 import { Shadow } from '../../shadow/shadow.js';
+import { WORKERS_POLICY } from '../../trace/parts.js';
 import { TraceReader } from '../../trace/reader.js';
 import { type ReplayResult, replayTrace } from '../../trace/replay.js';
 import { parseCount } from '../options.js';
@@ -88,10 +89,10 @@ async function replayFiles(files: readonly string[], flags: ReplayFlags, version
   try {
     for (const file of files) {
       try {
-        const { result, shadow } = await replayFile(file, flags);
+        const { result, memory } = await replayFile(file, flags);
         const symbolize = (pc: number) => result.symbols.frames(pc);
         found += result.reports.length;
-        if (format === 'json') output.write(`${printableJson(jsonLine(result, shadow, gorace))}\n`);
+        if (format === 'json') output.write(`${printableJson(jsonLine(result, memory, gorace))}\n`);
         else if (format === 'sarif') {
           const { stripPathPrefix } = gorace;
           sarifRuns.push({ name: result.name, reports: result.reports, symbolize, stripPathPrefix });
@@ -131,7 +132,7 @@ interface MemoryAtEnd {
 async function replayFile(
   file: string,
   flags: ReplayFlags,
-): Promise<{ result: ReplayResult; shadow: MemoryAtEnd }> {
+): Promise<{ result: ReplayResult; memory: MemoryAtEnd }> {
   const reader = await TraceReader.open(file);
   const bar = await progressBar(printable(reader.name));
   try {
@@ -147,11 +148,14 @@ async function replayFile(
           bar.update(events / eventCount, `${(events / seconds / 1e6).toFixed(1)} M events/s`);
         },
       });
-      const { reservedBytes, committedBytes, osCommittedBytes, residentBytes } = shadow.stats();
+      const { workersMemory } = result;
+      const { reservedBytes, committedBytes, osCommittedBytes, residentBytes } =
+        workersMemory ?? shadow.stats();
+      const policy = workersMemory === undefined ? shadow.policy : WORKERS_POLICY;
       return {
         result,
-        shadow: {
-          shadow: { policy: shadow.policy, reservedBytes, committedBytes, osCommittedBytes, residentBytes },
+        memory: {
+          shadow: { policy, reservedBytes, committedBytes, osCommittedBytes, residentBytes },
           process: processMemory(),
         },
       };
