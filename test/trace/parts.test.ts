@@ -13,6 +13,7 @@ import { type ReplayOptions, replayTrace } from '../../lib/trace/replay.js';
 import { TraceWriter } from '../../lib/trace/writer.js';
 import { program, programBytes, shippedRecording } from '../support/recordings.js';
 import { emulated, HEAP_SIZE } from '../support/sizes.js';
+import { unless } from '../support/skips.js';
 
 const directory = mkdtempSync(join(tmpdir(), 'lazyshadow-parts-'));
 
@@ -88,9 +89,9 @@ describe('workers', () => {
     expect((await replay(programFile('racymap'), { workers: 2 })).result.workersMemory).toBe(undefined);
   });
 
-  // Windows gives no file's name to another while it is open.
-  it.skipIf(process.platform === 'win32')(
+  it(
     'read the file that was opened, and not what has its name since',
+    unless(process.platform !== 'win32', 'Windows gives no name of an open file to another'),
     async () => {
       const path = programFile('sieve');
       const reader = await TraceReader.open(path);
