@@ -23,6 +23,9 @@ const NODE_WORDS = 1 << NODE_SHIFT;
 const NODE_MASK = NODE_WORDS - 1;
 const NODE_PAIRS = NODE_WORDS / 2;
 
+/** log2 of the slots whose components are in one node. */
+export const LEAF_SHIFT = NODE_SHIFT;
+
 /** What of a detector's tables is nodes, 1 GiB of them, and a word for each. */
 const NODE_PART = 1 / 4;
 const COUNT_PART = NODE_PART / NODE_WORDS;
@@ -40,6 +43,8 @@ export interface Clocks {
   cover(count: number): void;
   /** The component of `slot`. */
   get(root: number, slot: number): number;
+  /** The node that has the component of `slot`, and of all slots beside it: two clocks that have the same one know the same there. */
+  leaf(root: number, slot: number): number;
   /** Holds a clock once more. */
   retain(root: number): number;
   release(root: number): void;
@@ -96,11 +101,15 @@ export function createClocks(space: TableSpace): Clocks {
   }
 
   function get(root: number, slot: number): number {
+    return nodes[(leaf(root, slot) << NODE_SHIFT) + (slot & NODE_MASK)] as number;
+  }
+
+  function leaf(root: number, slot: number): number {
     let node = root;
     for (let shift = rootShift; shift > 0; shift -= NODE_SHIFT) {
       node = nodes[(node << NODE_SHIFT) + ((slot >>> shift) & NODE_MASK)] as number;
     }
-    return nodes[(node << NODE_SHIFT) + (slot & NODE_MASK)] as number;
+    return node;
   }
 
   function retain(root: number): number {
@@ -269,6 +278,7 @@ export function createClocks(space: TableSpace): Clocks {
     bytes: () => words.bytes + holders.bytes,
     cover,
     get,
+    leaf,
     retain,
     release,
     set,

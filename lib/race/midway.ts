@@ -22,7 +22,7 @@ import {
 import { ByteMarks } from './byte-marks.js';
 import { BYTES, CELL_WORDS, KIND, SLOT_SHIFT, SPILLED } from './cell.js';
 import type { Clear } from './clearing.js';
-import { type Clocks, EMPTY_CLOCK } from './clock.js';
+import { type Clocks, EMPTY_CLOCK, LEAF_SHIFT } from './clock.js';
 import { CLOCK, FLOOR, type Goroutines, IGNORE, POSITION, reserve, STATE_SHIFT } from './goroutine.js';
 import type { Recording } from './record.js';
 import type { Spill } from './spill.js';
@@ -53,6 +53,8 @@ export class Midway {
   /** Of each source: its slot, and the first position of that. */
   readonly #slots: number[] = [];
   readonly #positions: number[] = [];
+  /** The first source of each leaf of clocks in which sources have their slots: later ones have higher slots. */
+  readonly #leaves: number[] = [];
   /** The source that a goroutine is. */
   readonly #sourceOf = new Map<number, number>();
   /** Bytes that a Malloc has emptied, and bytes whose sync objects a Free has dropped. */
@@ -177,7 +179,8 @@ export class Midway {
       if (standsIn(cells, first, isSpilled ? last : last + CELL_WORDS, word)) return;
       if (isSpilled) {
         const list = cells[last] as number;
-        if (standsIn(lists, spill.first(list), spill.end(list), word)) return;
+        // Its own cell is found without going over those of very many others.
+        if (spill.knows(list, word, 0) || standsIn(lists, spill.first(list), spill.end(list), word)) return;
       }
       leaveOpen(window, granule, word);
     }
@@ -209,8 +212,7 @@ export class Midway {
 
   /** The sources of whose slot and first position something holds. */
   sourcesWhere(holds: (slot: number, position: number) => boolean): number[] {
-    this.#looks += this.#slots.length;
-    if (this.#looks > MOST_LOOKS) this.refuse('a program with so many sync objects');
+    this.#look(this.#slots.length);
     const found: number[] = [];
     for (let source = 0; source < this.#slots.length; source++) {
       if (holds(this.#slots[source] as number, this.#positions[source] as number)) found.push(source);
@@ -239,8 +241,16 @@ export class Midway {
     return true;
   }
 
+  /** Notes that clocks are asked of so many sources. */
+  #look(sources: number): void {
+    this.#looks += sources;
+    if (this.#looks > MOST_LOOKS) this.refuse('a program with so many sync objects');
+  }
+
   #addSource(slot: number, source: Source): void {
     const { state } = this.#parts.goroutines;
+    const last = this.#slots.at(-1);
+    if (last === undefined || !inOneLeaf(last, slot)) this.#leaves.push(this.#slots.length);
     this.#slots.push(slot);
     this.#positions.push(state[(slot << STATE_SHIFT) + POSITION] as number);
     this.#sources.push(source);
@@ -307,18 +317,36 @@ export class Midway {
 
   /** The sources that one slot knows with a clock and another does not with its own; undefined if that knows one more. */
   #learnt(slot: number, clock: number, other: number, otherClock: number): number[] | undefined {
-    let isMore = true;
-    const learnt = this.sourcesWhere((of, position) => {
-      const knew = this.#knows(other, otherClock, of, position);
-      const knows = this.#knows(slot, clock, of, position);
-      if (knew && !knows) isMore = false;
-      return knows && !knew;
-    });
-    return isMore ? learnt : undefined;
+    const { clocks } = this.#parts;
+    const learnt: number[] = [];
+    this.#look(this.#leaves.length);
+    for (let leaf = 0; leaf < this.#leaves.length; leaf++) {
+      const first = this.#leaves[leaf] as number;
+      const end = this.#leaves[leaf + 1] ?? this.#slots.length;
+      const near = this.#slots[first] as number;
+      // Of its own slot nobody's clock says anything.
+      const isOwn = slot !== other && (inOneLeaf(slot, near) || inOneLeaf(other, near));
+      if (!isOwn && clocks.leaf(clock, near) === clocks.leaf(otherClock, near)) continue;
+      this.#look(end - first);
+      for (let source = first; source < end; source++) {
+        const of = this.#slots[source] as number;
+        const position = this.#positions[source] as number;
+        const knew = this.#knows(other, otherClock, of, position);
+        const knows = this.#knows(slot, clock, of, position);
+        if (knew && !knows) return undefined;
+        if (knows && !knew) learnt.push(source);
+      }
+    }
+    return learnt;
   }
 
   /** Whether a slot with that clock knows the source whose slot is `of`, with its first position. */
   #knows(slot: number, clock: number, of: number, position: number): boolean {
     return of === slot || this.#parts.clocks.get(clock, of) >= position;
   }
+}
+
+/** Whether clocks have the components of two slots in one node. */
+function inOneLeaf(slot: number, other: number): boolean {
+  return slot >> LEAF_SHIFT === other >> LEAF_SHIFT;
 }

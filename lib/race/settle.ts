@@ -4,7 +4,7 @@
  * What that one does not know either, because it began midway itself, is left open again, for the one before.
  */
 import { GRANULE_BYTES, PAGE_TOUCHED, SEGMENT_BYTES } from '../shadow/segment.js';
-import { BYTES, CELL_WORDS, conflict, SLOT_SHIFT, SPILLED } from './cell.js';
+import { BYTES, CELL_WORDS, conflict, SLOT_SHIFT, SPILLED, WRITE } from './cell.js';
 import { EMPTY_CLOCK } from './clock.js';
 import type { Detector } from './detector.js';
 import { CLOCK, IGNORE, POSITION, STACK, STATE_SHIFT } from './goroutine.js';
@@ -150,6 +150,8 @@ function races(
     const old = cells[at] as number;
     const position = cells[at + 1] as number;
     if (position === SPILLED) {
+      // What very many have read is mostly read again.
+      if ((word & WRITE) === 0 && !spill.hasWrites(old)) continue;
       if (races(earlier, spill.words, spill.first(old), spill.end(old), word, clock)) return true;
     } else if (position !== 0 && (old & word & BYTES) !== 0 && conflict(old, word)) {
       const slot = old >>> SLOT_SHIFT;
