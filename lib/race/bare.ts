@@ -1,7 +1,8 @@
 /**
- * What a detector has in place of call stacks and history when it is only asked whether there is a race: how many
- * functions a goroutine is in, and how many positions a slot has had.
+ * What a detector has in place of call stacks, history and allocations when it is only asked whether there is a race: how
+ * many functions a goroutine is in, and how many positions a slot has had.
  */
+import type { Allocations } from './allocations.js';
 import { POSITION_LIMIT } from './cell.js';
 import { POSITION, STATE_SHIFT } from './goroutine.js';
 import { type History, tooManyPositions } from './history.js';
@@ -17,6 +18,11 @@ export function createDepths(): Stacks {
     pcs: () => [],
     reset: () => undefined,
   };
+}
+
+/** Allocations that nobody will ask for. */
+export function createForgotten(): Allocations {
+  return { add: () => undefined, find: () => undefined, markStacks: () => undefined, reset: () => undefined };
 }
 
 /**

@@ -8,8 +8,8 @@ import { LazyShadowError } from '../native/errors.js';
 import { TableSpace } from '../native/table.js';
 import type { ShadowGeometry, ShadowMemory } from '../shadow/segment.js';
 import { type Accesses, ATOMIC_READ, ATOMIC_WRITE, createAccesses } from './access.js';
-import { Allocations } from './allocations.js';
-import { createDepths, createPositions } from './bare.js';
+import { type Allocations, createAllocations } from './allocations.js';
+import { createDepths, createForgotten, createPositions } from './bare.js';
 import { type Clear, createClearing } from './clearing.js';
 import { type Clocks, createClocks } from './clock.js';
 import { type GoroutineInfo, Goroutines, POSITION, STACK, STATE_SHIFT } from './goroutine.js';
@@ -19,7 +19,7 @@ import { Midway } from './midway.js';
 import { createOrder, type Order } from './order.js';
 import { createRecording, type OnSighting } from './record.js';
 import { createSpill, type Spill } from './spill.js';
-import { createStacks, EMPTY_STACK, joinWords, type MarkRoots, type Stacks } from './stack.js';
+import { createStacks, EMPTY_STACK, type MarkRoots, type Stacks } from './stack.js';
 import { createSyncObjects, type SyncObjects } from './sync.js';
 import { UnchartedWindows } from './uncharted.js';
 import { type AddressRange, checkRange, Windows } from './window.js';
@@ -78,8 +78,7 @@ export class Detector {
   readonly windows: Windows;
   readonly spill: Spill;
   readonly objects: SyncObjects;
-  /** Of a detector that makes no reports, empty. */
-  readonly allocations = new Allocations();
+  readonly allocations: Allocations;
   /** Reads and writes: for callers to use directly, because it is most of what happens. */
   readonly accesses: Accesses;
   /** As `accesses`: acquires and releases by the goroutine that has a slot. */
@@ -88,7 +87,6 @@ export class Detector {
   readonly midway: Midway | undefined;
   readonly leaks = new Leaks();
   readonly #clear: Clear;
-  readonly #reports: boolean;
   #program: Program | undefined;
 
   /**
@@ -101,15 +99,16 @@ export class Detector {
     { reports, midwayIn }: DetectorForm = { reports: true },
   ) {
     const geometry = { wordsPerGranule, pageShift };
-    this.#reports = reports;
     this.wordsPerGranule = wordsPerGranule;
     this.pageShift = pageShift;
     const space = new TableSpace();
     this.clocks = createClocks(space);
     this.goroutines = new Goroutines(space, this.clocks);
     this.windows = midwayIn === undefined ? new Windows() : new UnchartedWindows(midwayIn);
-    const { clocks, goroutines, windows, allocations } = this;
+    const { clocks, goroutines, windows } = this;
     const { state } = goroutines;
+    this.allocations = reports ? createAllocations(space) : createForgotten();
+    const { allocations } = this;
     this.history = reports ? createHistory(space, state) : createPositions(state);
     this.stacks = reports
       ? createStacks(space, (mark) => {
@@ -321,24 +320,19 @@ export class Detector {
   }
 
   /**
-   * Earlier accesses to [address, address + sizeBytes) no longer race.
+   * Earlier accesses to the bytes [address, address + sizeBytes), which are all below 2^48, no longer race.
    * @param goroutine who allocates, 0 if that is not known
    */
   malloc(low: number, high: number, sizeBytes: number, goroutine: number): void {
-    const address = joinWords(low, high);
-    checkRange('Malloc', address, sizeBytes);
     if (sizeBytes === 0) return;
-    if (this.#reports) {
-      const slot = this.goroutines.find(goroutine);
-      if (slot >= 0) this.allocations.add(address, sizeBytes, goroutine, this.#stack(slot));
-      else this.allocations.add(address, sizeBytes, 0, EMPTY_STACK);
-    }
+    const slot = this.goroutines.find(goroutine);
+    if (slot >= 0) this.allocations.add(low, high, sizeBytes, goroutine, this.#stack(slot));
+    else this.allocations.add(low, high, sizeBytes, 0, EMPTY_STACK);
     this.#clear(low, high, sizeBytes);
   }
 
-  /** The sync objects of [address, address + sizeBytes) are forgotten. */
+  /** The sync objects of the bytes [address, address + sizeBytes), which are all below 2^48, are forgotten. */
   free(low: number, high: number, sizeBytes: number): void {
-    checkRange('Free', joinWords(low, high), sizeBytes);
     this.objects.drop(low, high, sizeBytes);
   }
 

@@ -1,13 +1,13 @@
 /**
  * The events of a recording as calls of the detector.
  *
- * Events come in blocks, in an array that is always the same, and the loop over a block deals with the six that are nearly
+ * Events come in blocks, in an array that is always the same, and the loop over a block deals with the ten that are nearly
  * all there is; the others, and whatever looks wrong, leave it by `rare`. All that the loop reads but cells is in tables
  * that V8 has the places of built into its code (lib/native/table.ts): which it does for a function that is called again
  * and again, and not for one that it replaces while it runs. So a block is short.
  *
  * Each event is checked when it comes: going over a batch twice takes a tenth of the time. The loop's own checks are
- * those of lib/trace/validate.ts for its six events, from what the detector knows of a goroutine.
+ * those of lib/trace/validate.ts for its ten events, from what the detector knows of a goroutine.
  */
 import { PLAIN_WRITE, READ } from '../race/access.js';
 import type { Detector } from '../race/detector.js';
@@ -50,9 +50,10 @@ export function createReplayer(detector: Detector, amend: Amend = () => false): 
   const events = new Int32Array(BLOCK_EVENTS * EVENT_WORDS);
   const { goroutines } = detector;
   const { slots, state } = goroutines;
-  const { one } = detector.accesses;
+  const { one, range } = detector.accesses;
   const { acquire, releaseStore } = detector.order;
   const { push, parent } = detector.stacks;
+  const { drop } = detector.objects;
   let done = 0;
   // What a batch is replayed with.
   let validator: EventValidator;
@@ -87,11 +88,10 @@ export function createReplayer(detector: Detector, amend: Amend = () => false): 
         const high = events[at + 3] as number;
         const pcLow = events[at + 6] as number;
         const pcHigh = events[at + 7] as number;
-        const highs = high | (events[at + 5] as number) | pcHigh;
+        const argHigh = events[at + 5] as number;
+        const isUsual = ((high | argHigh | pcHigh) & UNCOMMON_HIGHS) === 0;
         const slot =
-          goroutine > 0 && goroutine < goroutines.known && (highs & UNCOMMON_HIGHS) === 0
-            ? (slots[goroutine] as number) - 1
-            : -1;
+          isUsual && goroutine > 0 && goroutine < goroutines.known ? (slots[goroutine] as number) - 1 : -1;
         if (slot >= 0) {
           const call = (events[at] as number) & OP_AND_SIZE;
           if (call === (Op.Read | ONE_BYTE) || call === (Op.Write | ONE_BYTE)) {
@@ -114,6 +114,24 @@ export function createReplayer(detector: Detector, amend: Amend = () => false): 
           }
           if (call === Op.Release) {
             releaseStore(slot, low, high);
+            continue;
+          }
+          if (call === Op.ReadRange || call === Op.WriteRange) {
+            const sizeBytes = events[at + 4] as number;
+            if (argHigh === 0 && sizeBytes >= 0) {
+              range(slot, call === Op.ReadRange ? READ : PLAIN_WRITE, low, high, sizeBytes, pcLow, pcHigh);
+              continue;
+            }
+          }
+        } else if (isUsual && goroutine === 0 && argHigh === 0) {
+          const call = (events[at] as number) & OP_AND_SIZE;
+          const sizeBytes = events[at + 4] as number;
+          if (call === Op.Malloc && sizeBytes >= 0) {
+            detector.malloc(low, high, sizeBytes, allocator(batch, first * EVENT_WORDS + at));
+            continue;
+          }
+          if (call === Op.Free && sizeBytes >= 0) {
+            drop(low, high, sizeBytes);
             continue;
           }
         }

@@ -26,6 +26,9 @@ const LOCK = HEAP + 2 ** 21;
 const DATA = HEAP + 8192;
 const PC = 0x450000;
 
+/** Bytes of an access. */
+const SIZES = { [Op.Read]: 1, [Op.Write]: 1, [Op.AtomicFetchAdd]: 4 };
+
 const event = (op, goroutine, addr, arg) => ({ op, goroutine, addr, arg, pc: PC });
 const release = (goroutine) => event(Op.Release, goroutine, LOCK);
 const acquire = (goroutine) => event(Op.Acquire, goroutine, LOCK);
@@ -52,6 +55,11 @@ const KINDS = {
     ...(i % 8 === 0 ? [release(2)] : []),
     event(Op.WriteRange, 2, DATA + 128 * (i % 8), 128),
   ],
+  'allocate and free 48 bytes': (i) => [
+    event(Op.Malloc, 0, DATA + 64 * (i % 64), 48),
+    event(Op.Free, 0, DATA + 64 * (i % 64), 48),
+  ],
+  'add atomically': () => [event(Op.AtomicFetchAdd, 2, LOCK)],
   'acquire and release, in turns': (i) => [acquire(GOROUTINES[i % 2]), release(GOROUTINES[i % 2])],
 };
 
@@ -59,8 +67,7 @@ const KINDS = {
 function recordingOf(stepOf) {
   const recording = new TraceWriter();
   const add = (events) => {
-    for (const { op, ...fields } of events)
-      recording.event(op, { ...fields, size: op === Op.Read || op === Op.Write ? 1 : 0 });
+    for (const { op, ...fields } of events) recording.event(op, { ...fields, size: SIZES[op] ?? 0 });
   };
   add([event(Op.Initialize, 1), event(Op.MapShadow, 1, HEAP, HEAP_BYTES)]);
   add(GOROUTINES.map((goroutine) => event(Op.GoStart, 1, 0, goroutine)));
