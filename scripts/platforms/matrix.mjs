@@ -46,8 +46,11 @@ const LEFT_OUT_OF_QEMU = {
   'test/native/limits.test.ts': 'the limits are the kernel’s, and starve the emulator',
 };
 
-/** What Node's version makes no difference to, and takes a third of the whole suite's time. */
+/** What Node's version makes no difference to, and takes more than half of the whole suite's time. */
 const LEFT_OUT_OF_OTHER_NODES = {
+  'test/cli/measure.test.ts': 'tables of what is measured; measuring has its own tests',
+  'test/cli/terminal.test.ts': 'what a terminal shows, and the signals that it sends',
+  'test/race/exactness.test.ts': 'arithmetic; the recordings have exact answers too',
   'test/readme.test.ts': 'the README’s commands; those of the command line have their own tests',
   'test/report/page.test.ts': 'what Chromium shows',
   'test/native/os-memory-program.test.ts': 'a program without Node',
