@@ -167,11 +167,15 @@ export class Midway {
     const { wordsPerGranule, clocks, goroutines, spill } = this.#parts;
     const { state } = goroutines;
     const { words: lists } = spill;
+    const allocated = this.#allocated;
     const granuleShift = Math.log2(wordsPerGranule);
     const leaveOpen = (window: Window, granule: number, word: number) =>
       this.#leaveOpen(window, granule, word);
 
-    function keep(window: Window, granule: number, word: number): void {
+    function keep(window: Window, granule: number, access: number): void {
+      // Much of a heap is allocated anew soon, so this is asked first.
+      const word = access & ~allocated.of(window.segment.index, granule);
+      if ((word & BYTES) === 0) return;
       const cells = window.cells;
       const first = granule << granuleShift;
       const last = first + wordsPerGranule - CELL_WORDS;
@@ -266,10 +270,13 @@ export class Midway {
     return object;
   }
 
+  /** @param word without the bytes whose past is forgotten */
   #leaveOpen(window: Window, granule: number, word: number): void {
-    const rest = word & ~this.#allocated.of(window.segment.index, granule) & (KIND | BYTES);
-    if ((rest & BYTES) === 0) return;
-    this.#open.add(window.base / GRANULE_BYTES + granule, rest, this.#setOf(word >>> SLOT_SHIFT));
+    this.#open.add(
+      window.base / GRANULE_BYTES + granule,
+      word & (KIND | BYTES),
+      this.#setOf(word >>> SLOT_SHIFT),
+    );
   }
 
   /** The sources that the goroutine on a slot knows. */
