@@ -135,9 +135,9 @@ export class Detector {
       leaks: this.leaks,
       spill: this.spill,
       onSighting: (sighting) => this.#program?.onSighting(sighting),
+      onAccess: this.midway?.keeper(),
     });
-    const kept = this.midway?.wrapRecording(recording) ?? recording;
-    this.accesses = createAccesses(geometry, windows, state, this.stacks, kept);
+    this.accesses = createAccesses(geometry, windows, state, this.stacks, recording);
     const clear = createClearing(windows, this.spill, geometry);
     this.#clear = this.midway?.wrapClear(clear) ?? clear;
   }

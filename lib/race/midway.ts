@@ -24,7 +24,7 @@ import { BYTES, CELL_WORDS, KIND, SLOT_SHIFT, SPILLED } from './cell.js';
 import type { Clear } from './clearing.js';
 import { type Clocks, EMPTY_CLOCK, LEAF_SHIFT } from './clock.js';
 import { CLOCK, FLOOR, type Goroutines, IGNORE, POSITION, reserve, STATE_SHIFT } from './goroutine.js';
-import type { Recording } from './record.js';
+import type { OnAccess } from './record.js';
 import type { Spill } from './spill.js';
 import { joinWords } from './stack.js';
 import { SYNC_POSITION, SYNC_SHIFT, SYNC_SLOT, type SyncObjects } from './sync.js';
@@ -162,8 +162,8 @@ export class Midway {
     };
   }
 
-  /** Recording that first keeps what stays open. */
-  wrapRecording({ access, whole }: Recording): Recording {
+  /** What keeps the accesses that stay open, told of each before it is recorded. */
+  keeper(): OnAccess {
     const { wordsPerGranule, clocks, goroutines, spill } = this.#parts;
     const { state } = goroutines;
     const { words: lists } = spill;
@@ -202,16 +202,7 @@ export class Midway {
       return false;
     }
 
-    return {
-      access(window, granule, word, pcLow, pcHigh, position) {
-        keep(window, granule, word);
-        return access(window, granule, word, pcLow, pcHigh, position);
-      },
-      whole(window, from, end, word, pcLow, pcHigh, position) {
-        for (let granule = from; granule < end; granule++) keep(window, granule, word);
-        return whole(window, from, end, word, pcLow, pcHigh, position);
-      },
-    };
+    return keep;
   }
 
   /** The sources of whose slot and first position something holds. */

@@ -43,6 +43,9 @@ export interface RaceSighting {
 
 export type OnSighting = (sighting: RaceSighting) => void;
 
+/** What is to see an access to a granule before its cells are changed. `word` is what its cell would be. */
+export type OnAccess = (window: Window, granule: number, word: number) => void;
+
 /** The parts of the detector that recording an access takes. */
 export interface RecordingParts {
   readonly wordsPerGranule: number;
@@ -54,6 +57,8 @@ export interface RecordingParts {
   readonly leaks: Leaks;
   readonly spill: Spill;
   readonly onSighting: OnSighting;
+  /** Sees each access that no cell of its epoch covers; undefined if nobody does. */
+  readonly onAccess: OnAccess | undefined;
 }
 
 /** No cell, no list, or no position yet. */
@@ -91,7 +96,7 @@ export interface Recording {
 }
 
 export function createRecording(parts: RecordingParts): Recording {
-  const { windows, state, clocks, history, leaks, spill, onSighting, wordsPerGranule } = parts;
+  const { windows, state, clocks, history, leaks, spill, onSighting, onAccess, wordsPerGranule } = parts;
   const { record } = history;
   const { words: lists } = spill;
   const granuleShift = Math.log2(wordsPerGranule);
@@ -140,6 +145,7 @@ export function createRecording(parts: RecordingParts): Recording {
       if ((oldWord & word & BYTES) !== 0 && met === NONE) met = at;
     }
     if (!isMapped(window, granule)) return position;
+    if (onAccess !== undefined) onAccess(window, granule, word);
     if (cells[end - 1] === SPILLED) {
       return accessSpilled(window, granule, word, floor, pcLow, pcHigh, position);
     }
@@ -200,6 +206,7 @@ export function createRecording(parts: RecordingParts): Recording {
           others |= cells[(home ^ other) + 1] as number;
         }
         if (others === 0) {
+          if (onAccess !== undefined) onAccess(window, granule, word);
           cells[home] = word | 0;
           cells[home + 1] = own;
           continue;
