@@ -22,15 +22,21 @@ export interface Source {
 export interface Unsettled {
   readonly sources: readonly Source[];
   /** For each set the one that it adds to, NO_SET if none, and where its own sources end in `members`. */
-  readonly parents: Int32Array;
-  readonly ends: Int32Array;
-  readonly members: Int32Array;
+  readonly parents: Int32Array<ArrayBuffer>;
+  readonly ends: Int32Array<ArrayBuffer>;
+  readonly members: Int32Array<ArrayBuffer>;
   /** For each access its granule (address / 8), its kind and bytes (cell.ts), and its set. */
-  readonly granules: Float64Array;
-  readonly words: Int32Array;
-  readonly sets: Int32Array;
+  readonly granules: Float64Array<ArrayBuffer>;
+  readonly words: Int32Array<ArrayBuffer>;
+  readonly sets: Int32Array<ArrayBuffer>;
   /** The goroutines that were started since. */
-  readonly started: Int32Array;
+  readonly started: Int32Array<ArrayBuffer>;
+}
+
+/** The memory of what is unsettled, which can so go from thread to thread without a copy. */
+export function buffersOf(unsettled: Unsettled): ArrayBuffer[] {
+  const { parents, ends, members, granules, words, sets, started } = unsettled;
+  return [parents, ends, members, granules, words, sets, started].map(({ buffer }) => buffer);
 }
 
 /** A set that adds to none; and none. */

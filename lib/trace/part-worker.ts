@@ -2,7 +2,7 @@
  * A worker thread of a replay in parts: one part, with a shadow and a detector of its own. parts.ts starts it.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Unsettled } from '../race/unsettled.js';
+import { buffersOf, type Unsettled } from '../race/unsettled.js';
 import { claimWindows, Shadow } from '../shadow/shadow.js';
 import { Part } from './part.js';
 import type { FromPart, PartOrder, ToPart } from './part-messages.js';
@@ -21,8 +21,8 @@ function stop(): void {
   port.close();
 }
 
-function say(message: FromPart): void {
-  port.postMessage(message);
+function say(message: FromPart, unsettled?: Unsettled): void {
+  port.postMessage(message, unsettled === undefined ? [] : buffersOf(unsettled));
 }
 
 async function replay(): Promise<void> {
@@ -39,7 +39,8 @@ async function replay(): Promise<void> {
     await reader.close();
   }
   const memory = shadow.stats();
-  say({ kind: 'done', goroutines: part.startedCount, memory, unsettled: part.unsettled() });
+  const unsettled = part.unsettled();
+  say({ kind: 'done', goroutines: part.startedCount, memory, unsettled }, unsettled);
 }
 
 port.on('message', (later: ToPart) => {
@@ -50,7 +51,7 @@ port.on('message', (later: ToPart) => {
     // No memory, or too much to settle: it is left to one detector.
   }
   if (unsettled === undefined) stop();
-  else say({ kind: 'settled', unsettled });
+  else say({ kind: 'settled', unsettled }, unsettled);
 });
 
 replay().catch(stop);

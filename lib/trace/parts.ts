@@ -10,7 +10,7 @@ import { on } from 'node:events';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type MemoryStats, packageRoot } from '../native/addon.js';
-import type { Unsettled } from '../race/unsettled.js';
+import { buffersOf, type Unsettled } from '../race/unsettled.js';
 import type { Layout } from '../shadow/layouts.js';
 import type { Policy } from '../shadow/policies.js';
 import { EVENT_WORDS, Op, WORD } from './format.js';
@@ -179,7 +179,7 @@ class PartThread {
   }
 
   async settle(open: Unsettled): Promise<Unsettled | undefined> {
-    this.#worker.postMessage(open satisfies ToPart);
+    this.#worker.postMessage(open satisfies ToPart, buffersOf(open));
     return (await this.answer('settled'))?.unsettled;
   }
 
