@@ -207,6 +207,7 @@ describe('parts see a race', () => {
     const malloc: Step = { op: 'malloc', address: X, size: 4 };
     expect(partsOf([write(MAIN, X, 8), CUT, malloc, write(2, X + 4)], 'race')).toBe(false);
     expect(partsOf([write(MAIN, X, 8), CUT, malloc, write(2, X + 3)], 'clean')).toBe(true);
+    expect(partsOf([write(MAIN, X, 8), CUT, malloc, write(2, X + 3, 2)], 'race')).toBe(false);
     expect(partsOf([write(MAIN, X, 8), CUT, malloc, CUT, write(2, X + 3, 2)], 'race')).toBe(false);
     expect(partsOf([write(MAIN, X, 8), CUT, malloc, CUT, write(2, X + 3)], 'clean')).toBe(true);
   });
@@ -247,6 +248,17 @@ describe('parts see a race', () => {
     const begin = [...starts, write(MAIN), release(MAIN), CUT, ...ordered];
     expect(partsOf([...begin, read(6)], 'race')).toBe(false);
     expect(partsOf([...begin, acquire(6), read(6)], 'clean')).toBe(true);
+  });
+
+  it('of a read with a write that is in a list of cells', () => {
+    const writers = [2, 3, 4, 5];
+    const starts = writers.map((child): Step => ({ op: 'start', goroutine: MAIN, child }));
+    const writes = writers.map((goroutine) => write(goroutine, X + goroutine));
+    const read = (address: number): Step => ({ op: 'read', goroutine: MAIN, address, size: 1 });
+    for (const writer of writers) {
+      expect(partsOf([...starts.slice(1), ...writes, CUT, read(X + writer)], 'race')).toBe(false);
+    }
+    expect(partsOf([...starts.slice(1), ...writes, CUT, read(X)], 'clean')).toBe(true);
   });
 
   it('in any granule of a range', () => {
