@@ -10,7 +10,7 @@ import { EMPTY_STACK, joinWords, type MarkRoots } from './stack.js';
 /** log2 of the allocations that are remembered: 1.5 MiB, and more than most programs have objects alive at a race. */
 const MOST = 16;
 
-/** What of a detector's tables is allocations: 32 MiB, of which less than half is used where there are fewer addresses. */
+/** What of a detector's tables is allocations: 32 MiB. Where tables have fewer addresses, fewer are remembered. */
 const PART = 1 / 128;
 
 // An allocation: its address and its size, two words each, who made it, and the stack that was below.
