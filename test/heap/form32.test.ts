@@ -6,8 +6,11 @@ import { codeOf, FaultyMemory, RecordingRace } from '../support/heap.js';
 import { windows } from '../support/proc.js';
 
 const MiB = 2 ** 20;
-// On Windows beyond the 4 TiB over which V8 scatters its pages: tests want just these addresses.
-const WINDOW = windows ? 0x0510_0000_0000 : 0x00c8_0000_0000;
+/**
+ * Beyond the addresses over which V8 scatters its pages, since tests want just these: 4 TiB on Windows, 64 TiB on Linux.
+ * Only x64 is sure to have any beyond.
+ */
+const WINDOW = windows ? 0x0510_0000_0000 : process.arch === 'x64' ? 0x4800_0000_0000 : 0x00c8_0000_0000;
 
 const heaps: Heap[] = [];
 function newHeap(options: HeapOptions = {}, seams: HeapSeams = {}): Heap {
