@@ -9,7 +9,7 @@ import { TableSpace } from '../native/table.js';
 import type { ShadowGeometry, ShadowMemory } from '../shadow/segment.js';
 import { type Accesses, ATOMIC_READ, ATOMIC_WRITE, createAccesses } from './access.js';
 import { type Allocations, createAllocations } from './allocations.js';
-import { createDepths, createForgotten, createPositions } from './bare.js';
+import { createDepths, createForgotten, createNumbers, type Numbers } from './bare.js';
 import { type Clear, createClearing } from './clearing.js';
 import { type Clocks, createClocks } from './clock.js';
 import { type GoroutineInfo, Goroutines, POSITION, STACK, STATE_SHIFT } from './goroutine.js';
@@ -37,28 +37,33 @@ export interface Program {
 
 /** What a detector is for, if not for a program from its beginning, with reports. */
 export interface DetectorForm {
-  /** Whether accesses can be told with their stacks: if not, all that is known of a race is that there is one. */
-  readonly reports: boolean;
+  /**
+   * Whether it keeps stacks, so that it can tell of a race what it was. If not it takes the number of an access's event for its
+   * pc, and tells that: whoever has the recording can look the rest up (bare.ts).
+   */
+  readonly keepsStacks: boolean;
   /** The memory that the layout has shadow for, if it begins in the middle of a program (midway.ts). */
   readonly midwayIn?: readonly AddressRange[] | undefined;
 }
 
 /**
- * A detector that nobody uses. V8 has compiled its code for its tables, and to make another one costs a collection of
- * garbage; so one serves one program after another, and a second one is made when two run at once.
+ * The detectors that nobody uses: one that keeps stacks, one that does not. V8 has compiled the code of each for its tables, and
+ * to make another one costs a collection of garbage; so one serves one program after another, and a second one of its
+ * form is made when two run at once.
  */
-let spare: Detector | undefined;
+const spares = new Map<boolean, Detector>();
 
 export class Detector {
   /**
    * A detector at the beginning of a program. Whoever gets it may give it back when the program is over.
    * @throws LazyShadowError ERR_OUT_OF_MEMORY
    */
-  static take(program: Program): Detector {
+  static take(program: Program, keepsStacks = true): Detector {
     const { wordsPerGranule, pageShift } = program.shadow;
+    const spare = spares.get(keepsStacks);
+    spares.delete(keepsStacks);
     const fits = spare?.wordsPerGranule === wordsPerGranule && spare.pageShift === pageShift;
-    const detector = spare !== undefined && fits ? spare : new Detector(program.shadow);
-    spare = undefined;
+    const detector = spare !== undefined && fits ? spare : new Detector(program.shadow, { keepsStacks });
     detector.begin(program);
     return detector;
   }
@@ -66,7 +71,7 @@ export class Detector {
   /** The program is over, and the detector another one's from now on. What it knew is no more. */
   static giveBack(detector: Detector): void {
     detector.end();
-    spare = detector;
+    spares.set(detector.numbers === undefined, detector);
   }
 
   readonly wordsPerGranule: number;
@@ -74,6 +79,8 @@ export class Detector {
   readonly clocks: Clocks;
   readonly goroutines: Goroutines;
   readonly history: History;
+  /** The history, if it is numbers of events. */
+  readonly numbers: Numbers | undefined;
   readonly stacks: Stacks;
   readonly windows: Windows;
   readonly spill: Spill;
@@ -96,7 +103,7 @@ export class Detector {
    */
   constructor(
     { wordsPerGranule, pageShift }: ShadowGeometry,
-    { reports, midwayIn }: DetectorForm = { reports: true },
+    { keepsStacks, midwayIn }: DetectorForm = { keepsStacks: true },
   ) {
     const geometry = { wordsPerGranule, pageShift };
     this.wordsPerGranule = wordsPerGranule;
@@ -107,10 +114,11 @@ export class Detector {
     this.windows = midwayIn === undefined ? new Windows() : new UnchartedWindows(midwayIn);
     const { clocks, goroutines, windows } = this;
     const { state } = goroutines;
-    this.allocations = reports ? createAllocations(space) : createForgotten();
+    this.allocations = keepsStacks ? createAllocations(space) : createForgotten();
     const { allocations } = this;
-    this.history = reports ? createHistory(space, state) : createPositions(state);
-    this.stacks = reports
+    this.numbers = keepsStacks ? undefined : createNumbers(space, state);
+    this.history = this.numbers ?? createHistory(space, state);
+    this.stacks = keepsStacks
       ? createStacks(space, (mark) => {
           goroutines.markStacks(mark);
           this.history.markStacks(mark);

@@ -88,11 +88,22 @@ export interface History {
   retire(slot: number): void;
   /** The next position of a slot, for what is no access. */
   pass(slot: number): number;
+  /** The next position of a slot, for an access with the bytes of `word`. */
+  record(slot: number, word: number, pcLow: number, pcHigh: number, stack: number): number;
   /**
-   * The next position of a slot, for an access with the bytes of `word`.
-   * @param merged position of the access whose cell this one was merged into, 0 if none
+   * As `record`, for an access that is merged into the cell of an older one.
+   * @param into that one's position
+   * @param granule whose cell it is: the low 32 bits of its address divided by 8
    */
-  record(slot: number, word: number, pcLow: number, pcHigh: number, stack: number, merged: number): number;
+  merge(
+    slot: number,
+    word: number,
+    pcLow: number,
+    pcHigh: number,
+    stack: number,
+    into: number,
+    granule: number,
+  ): number;
   /**
    * The last access among those a cell stands for that touched one of `bytes`, or undefined when it is too long ago.
    * `now` is the slot's position.
@@ -183,21 +194,24 @@ export function createHistory(space: TableSpace, state: Int32Array): History {
     return add(slot, 0, 0);
   }
 
-  function record(
+  function record(slot: number, word: number, pcLow: number, pcHigh: number, stack: number): number {
+    if (((pcHigh ^ high) | (stack >>> STACK_BITS)) !== 0) {
+      return extended(slot, word, pcLow, pcHigh, stack, 0);
+    }
+    return add(slot, pcLow | 0, (stack << STACK_SHIFT) | (word & BYTES));
+  }
+
+  function extended(
     slot: number,
     word: number,
     pcLow: number,
     pcHigh: number,
     stack: number,
-    merged: number,
+    into: number,
   ): number {
-    let tail = (stack << STACK_SHIFT) | (word & BYTES);
-    if (((pcHigh ^ high) | merged | (stack >>> STACK_BITS)) !== 0) {
-      if (high === UNKNOWN_HIGH) high = pcHigh;
-      add(slot, merged, (pcHigh << HIGH_SHIFT) | (stack >>> STACK_BITS));
-      tail |= EXTENDED;
-    }
-    return add(slot, pcLow | 0, tail);
+    if (high === UNKNOWN_HIGH) high = pcHigh;
+    add(slot, into, (pcHigh << HIGH_SHIFT) | (stack >>> STACK_BITS));
+    return add(slot, pcLow | 0, (stack << STACK_SHIFT) | (word & BYTES) | EXTENDED);
   }
 
   function find(slot: number, position: number, bytes: number, now: number): PastAccess | undefined {
@@ -354,6 +368,7 @@ export function createHistory(space: TableSpace, state: Int32Array): History {
     retire,
     pass,
     record,
+    merge: extended,
     find,
     markStacks,
     keep,

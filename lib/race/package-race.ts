@@ -13,8 +13,10 @@ import { PLAIN_WRITE, READ } from './access.js';
 import { Detector } from './detector.js';
 import { DEFAULT_GORACE, type GoraceOptions, historyEntries } from './gorace.js';
 import { RaceLog } from './race-log.js';
+import { RacyBytes } from './racy-bytes.js';
 import type { RaceReport } from './report.js';
 import { ADDRESS_LIMIT } from './window.js';
+import { DetectorWitness } from './witness.js';
 
 /** What a race runtime is made of. */
 export interface RaceOptions {
@@ -35,6 +37,7 @@ const HIGH = 2 ** 32;
 export class Race {
   readonly #detector: Detector;
   readonly #log: RaceLog;
+  readonly #racy = new RacyBytes();
   readonly #shadow: Shadow;
   #finished = false;
 
@@ -56,9 +59,13 @@ export class Race {
     this.#detector = Detector.take({
       shadow: windows,
       historyEntries: historyEntries(gorace.historySize),
-      onSighting: (sighting) => this.#log.add(this.#detector, sighting),
+      onSighting: (sighting) => {
+        this.#racy.add(sighting.granule, sighting.word & sighting.oldWord);
+        this.#log.add(witness, sighting);
+      },
       markStacks: (mark) => this.#log.markStacks(mark),
     });
+    const witness = new DetectorWitness(this.#detector);
   }
 
   /** Reports made so far. */
@@ -68,7 +75,7 @@ export class Race {
 
   /** Every byte that two accesses raced on so far, before any suppression; ascending. */
   racyAddresses(): number[] {
-    return this.#log.bytes.addresses();
+    return this.#racy.addresses();
   }
 
   /**

@@ -1,17 +1,46 @@
 /**
  * From a sighting (two cells that race) to a report: which bytes, whose stacks, and whether it was told before.
  *
- * Suppression is Go's: one report for each address and one for each pair of stacks, in either order. The
- * racy bytes are kept for all sightings, reported or not.
+ * Suppression is Go's: one report for each address and one for each pair of stacks, in either order. What a sighting's
+ * cells do not say is asked of a witness: the detector that saw it (witness.ts), or the recording (lib/trace/recall.ts).
  */
-import { BYTES, byteCount, cellSlot, firstByte, PLAIN, WRITE } from './cell.js';
-import type { Detector } from './detector.js';
-import type { RaceSighting } from './record.js';
+import type { Allocation } from './allocations.js';
+import { BYTES, byteCount, firstByte, PLAIN, WRITE } from './cell.js';
 import type { GoraceOptions } from './gorace.js';
-import { type GoroutineInfo, POSITION, STATE_SHIFT } from './goroutine.js';
+import type { GoroutineInfo } from './goroutine.js';
 import { RacyBytes } from './racy-bytes.js';
 import type { RaceLocation, RaceReport, ReportedAccess } from './report.js';
 import { EMPTY_STACK } from './stack.js';
+import type { AddressRange } from './window.js';
+
+/** Two cells that race: the granule's address, and word 0 of the later one and of the earlier. */
+export interface RacyCells {
+  readonly granule: number;
+  readonly word: number;
+  readonly oldWord: number;
+}
+
+/** What is known of two accesses that race, beyond their cells. Asked no more than what is needed, in this order. */
+export interface Witness<Cells extends RacyCells> {
+  /** Bytes of the granule that the earlier access touched; undefined if it is not known any more which one it was. */
+  pastBytes(cells: Cells): number | undefined;
+  /** The number of the later access's stack: equal ones have the same. */
+  currentStack(cells: Cells): number;
+  /** That of the earlier one's; EMPTY_STACK if it is not known. */
+  previousStack(cells: Cells): number;
+  /** The pcs of a stack, innermost first. */
+  pcs(stack: number): readonly number[];
+  /** Who made the later access, as of then. */
+  current(cells: Cells): GoroutineInfo;
+  /** Who made the earlier one, as of the later. */
+  previous(cells: Cells): GoroutineInfo;
+  /** The goroutine of Initialize. */
+  main(): number;
+  /** The latest allocation that a racy address is in. */
+  allocation(address: number): Allocation | undefined;
+  /** The mapped range that it is in. */
+  range(cells: Cells, address: number): AddressRange | undefined;
+}
 
 /** An address range with a name: the layout's data and heap. */
 export interface NamedRange {
@@ -40,7 +69,6 @@ const GO_MAIN_NUMBER = 1;
 const STACK_LIMIT = 2 ** 26;
 
 export class RaceLog {
-  readonly bytes = new RacyBytes();
   /** Reports made. */
   reportCount = 0;
   readonly #options: RaceLogOptions;
@@ -49,7 +77,7 @@ export class RaceLog {
   /** Pairs of stacks that were reported, and the stacks in them. */
   readonly #pairs = new Set<number>();
   readonly #stacks = new Set<number>();
-  /** Stacks of the sighting in hand. */
+  /** The later stack of the sighting in hand. */
   #current = EMPTY_STACK;
 
   constructor(options: RaceLogOptions) {
@@ -62,24 +90,26 @@ export class RaceLog {
     mark(this.#current);
   }
 
-  /** Two accesses race. */
-  add(detector: Detector, sighting: RaceSighting): void {
-    const { granule, word, oldWord, oldPosition } = sighting;
-    const overlap = word & oldWord & BYTES;
-    this.bytes.add(granule, overlap);
+  /** Whether a sighting is not reported, whatever else is known of it, because its address was. */
+  suppresses({ granule, word }: RacyCells): boolean {
+    return (
+      this.#options.gorace.suppressEqualAddresses && this.#reported.overlaps(granule, span(word & BYTES))
+    );
+  }
 
+  /** Two accesses race. */
+  add<Cells extends RacyCells>(witness: Witness<Cells>, cells: Cells): void {
+    const { granule, word, oldWord } = cells;
+    if (this.suppresses(cells)) return;
     const { gorace } = this.#options;
-    const slot = cellSlot(oldWord);
-    const now = detector.goroutines.state[(slot << STATE_SHIFT) + POSITION] as number;
-    const past = detector.history.find(slot, oldPosition, overlap, now);
-    const oldBytes = past?.bytes ?? oldWord & BYTES;
-    const touched = span(word & BYTES) | span(oldBytes);
+    const bytes = word & BYTES;
+    const oldBytes = witness.pastBytes(cells) ?? oldWord & BYTES;
+    const touched = span(bytes) | span(oldBytes);
     if (gorace.suppressEqualAddresses && this.#reported.overlaps(granule, touched)) return;
 
-    const { stacks } = detector;
-    const current = stacks.push(sighting.stack, sighting.pcLow, sighting.pcHigh);
+    const current = witness.currentStack(cells);
     this.#current = current;
-    const previous = past === undefined ? EMPTY_STACK : stacks.push(past.stack, past.pcLow, past.pcHigh);
+    const previous = witness.previousStack(cells);
     const pair = Math.min(current, previous) * STACK_LIMIT + Math.max(current, previous);
     if (gorace.suppressEqualStacks && this.#pairs.has(pair)) return;
 
@@ -87,28 +117,29 @@ export class RaceLog {
     this.#pairs.add(pair);
     this.#stacks.add(current).add(previous);
     this.reportCount++;
-    const access = (cell: number, bytes: number, who: GoroutineInfo, stack: number): ReportedAccess => ({
+    const access = (cell: number, mask: number, who: GoroutineInfo, stack: number): ReportedAccess => ({
       kind: (cell & WRITE) === 0 ? 'read' : 'write',
       atomic: (cell & PLAIN) === 0,
-      address: granule + firstByte(bytes),
-      sizeBytes: byteCount(span(bytes)),
+      address: granule + firstByte(mask),
+      sizeBytes: byteCount(span(mask)),
       goroutine: who.goroutine,
       textNumber: this.#textNumber(who.goroutine),
       main:
         this.#options.goNumbers === true
           ? this.#textNumber(who.goroutine) === GO_MAIN_NUMBER
-          : who.goroutine === detector.goroutines.main,
+          : who.goroutine === witness.main(),
       running: who.running,
-      stack: stack === EMPTY_STACK ? null : stacks.pcs(stack),
-      createdAt: stacks.pcs(who.createdAt),
+      stack: stack === EMPTY_STACK ? null : witness.pcs(stack),
+      createdAt: witness.pcs(who.createdAt),
     });
+    const overlap = bytes & oldWord;
     const address = granule + firstByte(overlap);
     this.#options.onReport({
       address,
       sizeBytes: byteCount(overlap),
-      current: access(word, word & BYTES, detector.runningOn(cellSlot(word)), current),
-      previous: access(oldWord, oldBytes, detector.goroutines.at(slot, oldPosition), previous),
-      location: this.#locate(detector, address),
+      current: access(word, bytes, witness.current(cells), current),
+      previous: access(oldWord, oldBytes, witness.previous(cells), previous),
+      location: this.#locate(witness, cells, address),
     });
   }
 
@@ -116,8 +147,12 @@ export class RaceLog {
     return this.#options.goNumbers === true ? goroutine - 1 : goroutine;
   }
 
-  #locate(detector: Detector, address: number): RaceLocation | null {
-    const object = detector.allocations.find(address);
+  #locate<Cells extends RacyCells>(
+    witness: Witness<Cells>,
+    cells: Cells,
+    address: number,
+  ): RaceLocation | null {
+    const object = witness.allocation(address);
     if (object !== undefined) {
       const { goroutine, stack } = object;
       return {
@@ -128,10 +163,10 @@ export class RaceLog {
         allocated:
           goroutine === 0
             ? null
-            : { goroutine, textNumber: this.#textNumber(goroutine), stack: detector.stacks.pcs(stack) },
+            : { goroutine, textNumber: this.#textNumber(goroutine), stack: witness.pcs(stack) },
       };
     }
-    const range = detector.windows.ranges.find(({ start, end }) => address >= start && address < end);
+    const range = witness.range(cells, address);
     if (range === undefined) return null;
     const name = this.#options.ranges.find(({ start, end }) => address >= start && address < end)?.name;
     return {

@@ -18,7 +18,7 @@
  * `| 0` changes no value here. It tells V8 that what comes of a call or as a parameter is an integer, which it would put
  * into a typed array by way of a double.
  */
-import { GRANULE_BYTES } from '../shadow/segment.js';
+import { GRANULE_BYTES, GRANULE_SHIFT, SEGMENT_SHIFT } from '../shadow/segment.js';
 import { BYTES, CELL_WORDS, homeCell, KIND, SLOT, SLOT_SHIFT, SPILLED, WRITE } from './cell.js';
 import type { Clocks } from './clock.js';
 import { CLOCK, FLOOR, LEAKED, STACK, STATE_SHIFT } from './goroutine.js';
@@ -97,7 +97,7 @@ export interface Recording {
 
 export function createRecording(parts: RecordingParts): Recording {
   const { windows, state, clocks, history, leaks, spill, onSighting, onAccess, wordsPerGranule } = parts;
-  const { record } = history;
+  const { record, merge } = history;
   const { words: lists } = spill;
   const granuleShift = Math.log2(wordsPerGranule);
   /** What `meet` found: the cell of the same slot, epoch and kind, into which the access belongs; and an empty one. */
@@ -156,9 +156,9 @@ export function createRecording(parts: RecordingParts): Recording {
     }
     if (same !== NONE) {
       if (covered !== NONE) empty(cells, covered);
-      return merge(cells, same, word, pcLow, pcHigh, position);
+      return join(window, granule, cells, same, word, pcLow, pcHigh, position);
     }
-    const own = (position === NONE ? next(word, 0, pcLow, pcHigh) : position) | 0;
+    const own = (position === NONE ? next(word, pcLow, pcHigh) : position) | 0;
     const place = covered === NONE ? free : covered;
     if (place === NONE) {
       addSpilled(window, granule, spill.open(window, granule), word, own);
@@ -263,11 +263,11 @@ export function createRecording(parts: RecordingParts): Recording {
     }
     let own = position;
     if (same !== NONE) {
-      own = merge(cells, same, word, pcLow, pcHigh, position);
+      own = join(window, granule, cells, same, word, pcLow, pcHigh, position);
     } else if (metSame !== NONE) {
-      own = merge(lists, metSame, word, pcLow, pcHigh, position);
+      own = join(window, granule, lists, metSame, word, pcLow, pcHigh, position);
     } else {
-      if (own === NONE) own = next(word, 0, pcLow, pcHigh) | 0;
+      if (own === NONE) own = next(word, pcLow, pcHigh) | 0;
       if (free === NONE) {
         addSpilled(window, granule, list, word, own);
         return own;
@@ -354,8 +354,10 @@ export function createRecording(parts: RecordingParts): Recording {
     }
   }
 
-  /** Adds the bytes of the access to the cell at `at`, which gets its position: a new one if that is NONE. */
-  function merge(
+  /** Adds the bytes of the access to the granule's cell at `at`, which gets its position: a new one if that is NONE. */
+  function join(
+    window: Window,
+    granule: number,
     cells: Int32Array,
     at: number,
     word: number,
@@ -363,18 +365,26 @@ export function createRecording(parts: RecordingParts): Recording {
     pcHigh: number,
     position: number,
   ): number {
+    let own = position | 0;
     // An access with a position already has all bytes of the granule: nothing is left for the older one to tell.
-    const own = (position === NONE ? next(word, cells[at + 1] as number, pcLow, pcHigh) : position) | 0;
+    if (position === NONE) {
+      const slot = word >>> SLOT_SHIFT;
+      const number = (window.segment.index << (SEGMENT_SHIFT - GRANULE_SHIFT)) | granule;
+      own = merge(slot, word, pcLow, pcHigh, stackOf(slot), cells[at + 1] as number, number) | 0;
+    }
     cells[at] = (cells[at] as number) | word;
     cells[at + 1] = own;
     return own;
   }
 
   /** The next position of the slot, with its history entry. */
-  function next(word: number, merged: number, pcLow: number, pcHigh: number): number {
+  function next(word: number, pcLow: number, pcHigh: number): number {
     const slot = word >>> SLOT_SHIFT;
-    const stack = state[(slot << STATE_SHIFT) + STACK] as number;
-    return record(slot, word, pcLow, pcHigh, stack, merged);
+    return record(slot, word, pcLow, pcHigh, stackOf(slot));
+  }
+
+  function stackOf(slot: number): number {
+    return state[(slot << STATE_SHIFT) + STACK] as number;
   }
 
   function sight(
@@ -391,7 +401,7 @@ export function createRecording(parts: RecordingParts): Recording {
       word,
       pcLow,
       pcHigh,
-      stack: state[((word >>> SLOT_SHIFT) << STATE_SHIFT) + STACK] as number,
+      stack: stackOf(word >>> SLOT_SHIFT),
       oldWord,
       oldPosition,
     });

@@ -72,8 +72,9 @@ export class Windows {
     this.#ranges = [];
   }
 
-  get ranges(): readonly AddressRange[] {
-    return this.#ranges;
+  /** The mapped range that an address is in. */
+  rangeOf(address: number): AddressRange | undefined {
+    return this.#ranges.find(({ start, end }) => address >= start && address < end);
   }
 
   /** All windows in use. */
@@ -114,6 +115,11 @@ export class Windows {
       ...(range.end > end ? [{ start: Math.max(range.start, end), end: range.end }] : []),
     ]);
     for (const window of this) this.#measure(window);
+  }
+
+  /** Gives all shadow back, which is empty when it is mapped again. */
+  unmapAll(): void {
+    for (const { start, end } of this.#ranges) this.shadow.unmapShadow(start, end - start);
   }
 
   /** Whether the granule at `address` has a mapped byte. */

@@ -29,7 +29,7 @@ async function replay(): Promise<void> {
   const reader = await borrow(recording);
   try {
     for await (const { firstEvent, words, count, validator } of uncheckedBatches(reader, { from, end })) {
-      if (!part.replay(validator, words, count)) {
+      if (!part.replay(validator, words, count, firstEvent - from)) {
         stop();
         return;
       }

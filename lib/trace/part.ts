@@ -28,7 +28,7 @@ export class Part {
    */
   constructor(shadow: ShadowMemory, layout: Layout, first: boolean) {
     const midwayIn = first ? undefined : layout.application;
-    this.#detector = new Detector(shadow, { reports: false, midwayIn });
+    this.#detector = new Detector(shadow, { keepsStacks: false, midwayIn });
     this.#detector.begin({
       shadow,
       historyEntries: 1,
@@ -46,10 +46,13 @@ export class Part {
     return this.#detector.goroutines.startedCount;
   }
 
-  /** Checks the next events; false if there is a race, or anything that one detector of the whole recording must see. */
-  replay(validator: EventValidator, words: Int32Array, count: number): boolean {
+  /**
+   * Checks the next events; false if there is a race, or anything that one detector of the whole recording must see.
+   * @param before events of the part that were before these
+   */
+  replay(validator: EventValidator, words: Int32Array, count: number, before: number): boolean {
     try {
-      this.#replayer.replay(validator, words, count);
+      this.#replayer.replay(validator, words, count, before);
     } catch {
       // Whatever it is, one detector finds it out again.
       return false;

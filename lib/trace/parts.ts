@@ -10,6 +10,7 @@ import { on } from 'node:events';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { type MemoryStats, packageRoot } from '../native/addon.js';
+import { NUMBER_LIMIT } from '../race/bare.js';
 import { buffersOf, type Unsettled } from '../race/unsettled.js';
 import type { Layout } from '../shadow/layouts.js';
 import type { Policy } from '../shadow/policies.js';
@@ -59,6 +60,8 @@ export async function checkInParts(
   const { eventCount } = reader.header;
   return lend(reader, async (recording) => {
     const bounds = await boundsOf(recording, eventCount, workers);
+    if (bounds.slice(1).some((end, index) => end - (bounds[index] as number) > NUMBER_LIMIT))
+      return undefined;
     const progress = new Float64Array(workers);
     const parts = bounds.slice(1).map((end, index) => {
       return new PartThread(

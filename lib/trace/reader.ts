@@ -83,6 +83,12 @@ export let lend: <T>(
 /** A reader of a recording that another one has lent, and closes. */
 export let borrow: (recording: LentRecording) => Promise<TraceReader>;
 
+/** Whether the events of a recording can be read a second time: it is a plain file, or in memory. */
+export let isRereadable: (reader: TraceReader) => boolean;
+
+/** Has `use` read a recording that can be read again, from its beginning; it is not closed before that has ended. */
+export let reread: (reader: TraceReader, use: (again: TraceReader) => Promise<void>) => Promise<void>;
+
 /** What to throw when event number `index` of a batch was not admitted. */
 export let wrongEvent: (reader: TraceReader, batch: UncheckedBatch, index: number) => LazyShadowError;
 
@@ -100,7 +106,7 @@ export class TraceReader {
   /** How far the one pass over the source has come. */
   #state: 'at events' | 'in events' | 'at symbols' | 'closed' = 'at events';
   #symbols: Promise<SymbolTable> | undefined;
-  /** Ends when nobody has the recording on loan. */
+  /** Ends when nobody else reads from the source. */
   #loan: Promise<unknown> | undefined;
   /** For the events of two batches: one in use, one being read. Made when they do not lie in memory as they are. */
   readonly #buffers: Int32Array[] = [];
@@ -113,6 +119,8 @@ export class TraceReader {
     lend = (reader, use) => reader.#lend(use);
     borrow = ({ name, descriptor, sizeBytes }) =>
       TraceReader.#of(borrowedSource(descriptor, sizeBytes, name), name);
+    isRereadable = (reader) => reader.#source.sizeBytes !== undefined;
+    reread = (reader, use) => reader.#reread(use);
     wrongEvent = (reader, batch, index) => reader.#wrongEvent(batch, index);
   }
 
@@ -188,6 +196,15 @@ export class TraceReader {
     const { descriptor, sizeBytes } = this.#source;
     if (!this.#isLendable() || descriptor === undefined || sizeBytes === undefined) return undefined;
     const used = use({ name: this.name, descriptor, sizeBytes });
+    this.#loan = used.catch(() => undefined);
+    return used;
+  }
+
+  async #reread(use: (again: TraceReader) => Promise<void>): Promise<void> {
+    const source = this.#source.again();
+    if (this.#state === 'closed' || source === undefined)
+      throw this.#misuse('events are read again from an open reader of a plain file or of bytes');
+    const used = TraceReader.#of(source, this.name).then(use);
     this.#loan = used.catch(() => undefined);
     return used;
   }

@@ -10,6 +10,7 @@
  * those of lib/trace/validate.ts for its ten events, from what the detector knows of a goroutine.
  */
 import { PLAIN_WRITE, READ } from '../race/access.js';
+import { FIRST_NUMBER } from '../race/bare.js';
 import type { Detector } from '../race/detector.js';
 import { STACK, STATE_SHIFT } from '../race/goroutine.js';
 import { EMPTY_STACK, joinWords } from '../race/stack.js';
@@ -21,6 +22,9 @@ const BLOCK_EVENTS = 1024;
 
 /** Where the last event of a block is: what is masked with it cannot overflow, so V8 need not look. */
 const LAST_EVENT = (BLOCK_EVENTS - 1) * EVENT_WORDS;
+
+/** log2 of the words of an event. */
+const EVENT_SHIFT = 3;
 
 /** Word 0 of an event without its flags: the op and the size of the access. */
 const OP_AND_SIZE = ~0xff00;
@@ -35,9 +39,10 @@ export interface Replayer {
   /**
    * Feeds the first `count` events of a batch to the detector, up to the first that is wrong: `done` is less than
    * `count` then.
+   * @param before events that the detector had before these, for one that numbers them (lib/race/bare.ts)
    * @throws what the detector throws; `done` is then the index of the event that it threw at
    */
-  replay(validator: EventValidator, words: Int32Array, count: number): void;
+  replay(validator: EventValidator, words: Int32Array, count: number, before: number): void;
 }
 
 /**
@@ -54,14 +59,19 @@ export function createReplayer(detector: Detector, amend: Amend = () => false): 
   const { acquire, releaseStore } = detector.order;
   const { push, parent } = detector.stacks;
   const { drop } = detector.objects;
+  /** Whether accesses are told by the numbers of their events, instead of by their pcs. */
+  const numbered = detector.numbers !== undefined;
+  const now = detector.numbers?.now ?? new Int32Array(1);
   let done = 0;
   // What a batch is replayed with.
   let validator: EventValidator;
   let batch = NO_EVENTS;
+  let firstNumber = FIRST_NUMBER;
 
-  function replay(checks: EventValidator, words: Int32Array, count: number): void {
+  function replay(checks: EventValidator, words: Int32Array, count: number, before: number): void {
     validator = checks;
     batch = words;
+    firstNumber = before + FIRST_NUMBER;
     done = 0;
     try {
       while (done < count) {
@@ -79,6 +89,7 @@ export function createReplayer(detector: Detector, amend: Amend = () => false): 
 
   /** The events of the block, whose number in the batch is from `first` on, up to the first that is wrong. */
   function replayBlock(first: number, end: number): void {
+    const blockNumber = (firstNumber + first) | 0;
     let place = 0;
     try {
       for (; place < end; place += EVENT_WORDS) {
@@ -86,10 +97,11 @@ export function createReplayer(detector: Detector, amend: Amend = () => false): 
         const goroutine = events[at + 1] as number;
         const low = events[at + 2] as number;
         const high = events[at + 3] as number;
-        const pcLow = events[at + 6] as number;
-        const pcHigh = events[at + 7] as number;
         const argHigh = events[at + 5] as number;
-        const isUsual = ((high | argHigh | pcHigh) & UNCOMMON_HIGHS) === 0;
+        const isUsual = ((high | argHigh | (events[at + 7] as number)) & UNCOMMON_HIGHS) === 0;
+        const number = (blockNumber + (place >> EVENT_SHIFT)) | 0;
+        const pcLow = numbered ? number : (events[at + 6] as number);
+        const pcHigh = numbered ? 0 : (events[at + 7] as number);
         const slot =
           isUsual && goroutine > 0 && goroutine < goroutines.known ? (slots[goroutine] as number) - 1 : -1;
         if (slot >= 0) {
@@ -113,6 +125,7 @@ export function createReplayer(detector: Detector, amend: Amend = () => false): 
             continue;
           }
           if (call === Op.Release) {
+            now[0] = number;
             releaseStore(slot, low, high);
             continue;
           }
@@ -135,6 +148,7 @@ export function createReplayer(detector: Detector, amend: Amend = () => false): 
             continue;
           }
         }
+        now[0] = number;
         if (!rare(detector, validator, amend, batch, first * EVENT_WORDS + at)) return;
       }
     } finally {
@@ -182,8 +196,9 @@ function rare(
   const argHigh = words[at + 5] as number;
   // Sizes and pcs are mostly integers, which a call can be given as they are.
   const arg = argHigh === 0 && argLow >= 0 ? argLow : joinWords(argLow, argHigh);
-  const pcLow = words[at + 6] as number;
-  const pcHigh = words[at + 7] as number;
+  const { numbers } = detector;
+  const pcLow = (numbers === undefined ? words[at + 6] : numbers.now[0]) as number;
+  const pcHigh = numbers === undefined ? (words[at + 7] as number) : 0;
   const size = head >>> SIZE_SHIFT;
   switch (head & 0xff) {
     case Op.Read:
@@ -291,7 +306,7 @@ function rare(
  * Who makes the Malloc at `at`, which recordings do not say: the goroutine of the events before and after it, if that
  * is one and the same; else 0.
  */
-function allocator(words: Int32Array, at: number): number {
+export function allocator(words: Int32Array, at: number): number {
   const before = words[at - EVENT_WORDS + 1];
   return before !== undefined && before === words[at + EVENT_WORDS + 1] ? before : 0;
 }

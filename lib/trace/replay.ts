@@ -12,15 +12,13 @@ import type { MemoryStats } from '../native/addon.js';
 import { wholeNumber } from '../native/arguments.js';
 import { LazyShadowError } from '../native/errors.js';
 import { printable } from '../native/printable.js';
-import { Detector } from '../race/detector.js';
-import { DEFAULT_GORACE, type GoraceOptions, historyEntries } from '../race/gorace.js';
+import { DEFAULT_GORACE, type GoraceOptions } from '../race/gorace.js';
 import { RaceLog } from '../race/race-log.js';
 import type { RaceReport } from '../race/report.js';
 import { claimWindows, type Shadow } from '../shadow/shadow.js';
-import { badTrace } from './errors.js';
+import { checkByOne } from './one-detector.js';
 import { checkInParts, MOST_WORKERS } from './parts.js';
-import { isLendable, type TraceReader, type UncheckedBatch, uncheckedBatches, wrongEvent } from './reader.js';
-import { createReplayer, noteDepth, type Replayer } from './replay-events.js';
+import { isLendable, type TraceReader } from './reader.js';
 import type { SymbolTable } from './symbols.js';
 
 /** How a recording is replayed. */
@@ -33,7 +31,7 @@ export interface ReplayOptions {
    * that was given stays empty then; a recording with a race is replayed by this thread after all.
    */
   readonly workers?: number;
-  /** Called with each report as it is found. */
+  /** Called with each report, in the order in which the races were found. */
   readonly onReport?: (report: RaceReport) => void;
   /** Called now and then with the events replayed so far. */
   readonly onProgress?: (events: number) => void;
@@ -59,9 +57,6 @@ export interface ReplayResult {
   readonly symbols: SymbolTable;
 }
 
-/** What halt_on_error ends a replay with. */
-const HALT = new Error('halt_on_error');
-
 /**
  * Replays all events of a reader that nobody has read from. The shadow must be fresh; both stay the caller's.
  * @throws LazyShadowError ERR_BAD_TRACE, naming the recording and the event; ERR_OUT_OF_MEMORY; ERR_INVALID_ARGUMENT
@@ -77,7 +72,7 @@ export async function replayTrace(
     const clean = await checkByWorkers(reader, shadow, workers, options);
     if (clean !== undefined) return { ...clean, symbols: await reader.symbols() };
   }
-  const gorace = options.gorace ?? DEFAULT_GORACE;
+  const { gorace = DEFAULT_GORACE, onReport, onProgress } = options;
   const reports: RaceReport[] = [];
   const log = new RaceLog({
     gorace,
@@ -85,58 +80,11 @@ export async function replayTrace(
     goNumbers: true,
     onReport: (report) => {
       reports.push(report);
-      options.onReport?.(report);
-      if (gorace.haltOnError) throw HALT;
+      onReport?.(report);
     },
   });
-  const detector: Detector = Detector.take({
-    shadow: windows,
-    historyEntries: historyEntries(gorace.historySize),
-    onSighting: (sighting) => log.add(detector, sighting),
-    markStacks: (mark) => log.markStacks(mark),
-  });
-  const replayer = replayerOf(detector);
-
-  let events = 0;
-  let elapsed = 0n;
-  let halted = false;
-  try {
-    for await (const batch of uncheckedBatches(reader)) {
-      const { firstEvent, words, count, validator } = batch;
-      // After a halt the rest is read on, since the symbols are at the end.
-      if (halted) {
-        checkRest(reader, batch, 0);
-        continue;
-      }
-      const start = process.hrtime.bigint();
-      let done = count;
-      try {
-        replayer.replay(validator, words, count);
-        done = replayer.done();
-      } catch (error) {
-        if (error !== HALT) throw located(error, reader.name, firstEvent + replayer.done());
-        halted = true;
-        done = replayer.done() + 1;
-        for (const goroutine of detector.goroutines.running()) noteDepth(detector, validator, goroutine);
-        checkRest(reader, batch, done);
-      }
-      if (!halted && done < count) throw wrongEvent(reader, batch, done);
-      elapsed += process.hrtime.bigint() - start;
-      events = firstEvent + done;
-      options.onProgress?.(events);
-    }
-    return {
-      name: reader.name,
-      events,
-      goroutines: detector.goroutines.startedCount,
-      reports,
-      racyAddresses: log.bytes.addresses(),
-      elapsedMs: Number(elapsed) / 1e6,
-      symbols: await reader.symbols(),
-    };
-  } finally {
-    Detector.giveBack(detector);
-  }
+  const found = await checkByOne({ reader, shadow: windows, gorace, log, onProgress });
+  return { name: reader.name, ...found, reports, symbols: await reader.symbols() };
 }
 
 /** @throws LazyShadowError ERR_INVALID_ARGUMENT: no number of workers, or more than one for what only one can read */
@@ -169,41 +117,4 @@ async function checkByWorkers(
 
 function invalidWorkers(problem: string): LazyShadowError {
   return new LazyShadowError('ERR_INVALID_ARGUMENT', `replayTrace: ${problem}`, { verb: 'replayTrace' });
-}
-
-/** The loops over events that were made for detectors: each for one, whose tables are built into it. */
-const replayers = new WeakMap<Detector, Replayer>();
-
-function replayerOf(detector: Detector): Replayer {
-  const known = replayers.get(detector);
-  if (known !== undefined) return known;
-  const made = createReplayer(detector);
-  replayers.set(detector, made);
-  return made;
-}
-
-/** Checks the events that are not replayed. */
-function checkRest(reader: TraceReader, batch: UncheckedBatch, from: number): void {
-  const wrong = batch.validator.check(batch.words, from, batch.count);
-  if (wrong >= 0) throw wrongEvent(reader, batch, wrong);
-}
-
-/** An error of the detector as one that says at which event of which recording. */
-function located(error: unknown, name: string, event: number): unknown {
-  const place = `${printable(name)}: event ${event}`;
-  if (error instanceof RangeError) {
-    // V8's word for what no array or map can hold.
-    const what = `the program uses more than this Node can keep track of (${error.message})`;
-    return new LazyShadowError('ERR_OUT_OF_MEMORY', `${place}: ${what}. Record less of it.`, {
-      verb: 'replayTrace',
-      cause: error,
-    });
-  }
-  if (!(error instanceof LazyShadowError)) return error;
-  if (error.code === 'ERR_INVALID_USE' || error.code === 'ERR_OUT_OF_RANGE') {
-    return badTrace(name, `event ${event}`, error.message.replace(/\.$/, ''), { cause: error });
-  }
-  const { code, verb, address, sizeBytes, osCode } = error;
-  const details = { verb, address, sizeBytes, osCode, cause: error };
-  return new LazyShadowError(code, `${place}: ${error.message}`, details);
 }

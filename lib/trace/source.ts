@@ -29,6 +29,8 @@ export interface ByteSource {
   readAt(target: Uint8Array, position: number): Promise<number>;
   /** The next `byteLength` bytes themselves, if they are in memory as a whole; else undefined, and nothing moved. */
   view(byteLength: number): Uint8Array | undefined;
+  /** The same bytes from the beginning, for as long as this is open; undefined for a stream. */
+  again(): ByteSource | undefined;
   close(): Promise<void>;
 }
 
@@ -56,7 +58,7 @@ export async function openSource(input: TraceInput, name: string): Promise<ByteS
 }
 
 /**
- * The bytes of a plain file that another thread has open, and closes: its descriptor is the process's.
+ * The bytes of a plain file that somebody else has open, another thread perhaps, and closes.
  * @param sizeBytes of the file
  */
 export function borrowedSource(descriptor: number, sizeBytes: number, name: string): ByteSource {
@@ -138,6 +140,10 @@ class MemorySource implements ByteSource {
     return part;
   }
 
+  again(): ByteSource {
+    return new MemorySource(this.#bytes);
+  }
+
   async close(): Promise<void> {}
 }
 
@@ -195,6 +201,10 @@ class FileSource implements ByteSource {
     return undefined;
   }
 
+  again(): ByteSource {
+    return borrowedSource(this.descriptor, this.sizeBytes, this.#name);
+  }
+
   close(): Promise<void> {
     return this.#file.close();
   }
@@ -239,6 +249,10 @@ class StreamSource implements ByteSource {
   }
 
   view(): undefined {
+    return undefined;
+  }
+
+  again(): undefined {
     return undefined;
   }
 

@@ -54,7 +54,11 @@ describe('history', () => {
         const position = (slot: number) => state[(slot << STATE_SHIFT) + POSITION] as number;
 
         const access = (slot: number, { bytes, pcLow, pcHigh, stack }: PastAccess, merged: number) => {
-          const made = history.record(slot, PLAIN | bytes, pcLow, pcHigh, stack, merged);
+          const word = PLAIN | bytes;
+          const made =
+            merged === 0
+              ? history.record(slot, word, pcLow, pcHigh, stack)
+              : history.merge(slot, word, pcLow, pcHigh, stack, merged, 0);
           expect(made).toBe(position(slot));
           slots[slot]?.accesses.set(made, { bytes, pcLow, pcHigh, stack, merged });
         };
@@ -105,7 +109,7 @@ describe('history', () => {
     const made: number[] = [];
     for (let slot = 0; slot < 3; slot++) {
       history.begin(slot);
-      made.push(history.record(slot, PLAIN | 1, 7, 0, 9, 0));
+      made.push(history.record(slot, PLAIN | 1, 7, 0, 9));
       for (let i = 0; i < 2 ** 21 - 4096; i++) history.pass(slot);
     }
     const known = () =>
@@ -121,7 +125,7 @@ describe('history', () => {
     // What it had goes to the next that needs it, and the slot begins anew.
     (state[POSITION] as number)++;
     history.begin(0);
-    const again = history.record(0, PLAIN | 2, 5, 0, 9, 0);
+    const again = history.record(0, PLAIN | 2, 5, 0, 9);
     for (let i = 0; i < 100_000; i++) history.pass(0);
     expect(history.find(0, again, 2, state[POSITION] as number)).toMatchObject({ pcLow: 5, stack: 9 });
     expect(history.bytes()).toBe(bytes);
@@ -133,11 +137,11 @@ describe('history', () => {
     const history = createHistory(new TableSpace(), state);
     history.keep(2 ** 20);
     history.begin(0);
-    for (let i = 0; i < 2 ** 20; i++) history.record(0, PLAIN | 1, i, 0, 1, 0);
+    for (let i = 0; i < 2 ** 20; i++) history.record(0, PLAIN | 1, i, 0, 1);
     expect(history.bytes()).toBeLessThan(8.3 * 2 ** 20);
     const bytes = history.bytes();
     // From there on pages are used again.
-    for (let i = 0; i < 2 ** 20; i++) history.record(0, PLAIN | 1, i, 0, 1, 0);
+    for (let i = 0; i < 2 ** 20; i++) history.record(0, PLAIN | 1, i, 0, 1);
     expect(history.bytes() - bytes).toBeLessThan(2 ** 18);
   });
 });

@@ -30,7 +30,7 @@ function areClean(words: Int32Array, begins: readonly number[]): boolean {
       shadows.push(shadow);
       const part = new Part(claimWindows('areClean', shadow), shadow.layout, index === 0);
       const events = words.slice(from * EVENT_WORDS, end * EVENT_WORDS);
-      if (!part.replay(new EventValidator(), events, end - from)) return false;
+      if (!part.replay(new EventValidator(), events, end - from, 0)) return false;
       parts.push(part);
     }
     for (let later = 1; later < parts.length; later++) {
