@@ -18,6 +18,7 @@ import {
 } from '../shadow/segment.js';
 import { BYTES, homeCell, PLAIN, SLOT, SLOT_SHIFT, WRITE } from './cell.js';
 import { FLOOR, STACK, STATE_SHIFT } from './goroutine.js';
+import { PC_HIGH, PC_LOW } from './history.js';
 import { NONE, type Recording } from './record.js';
 import type { Stacks } from './stack.js';
 import { NO_WINDOW, type Window, type Windows } from './window.js';
@@ -71,11 +72,15 @@ export interface Accesses {
   leaveWindow(): void;
 }
 
-/** @param state the slots' state (goroutine.ts) */
+/**
+ * @param state the slots' state (goroutine.ts)
+ * @param atHand the pc of the access at hand (history.ts): of each that is recorded
+ */
 export function createAccesses(
   geometry: ShadowGeometry,
   windows: Windows,
   state: Int32Array,
+  atHand: Int32Array,
   { push }: Stacks,
   { access, whole }: Recording,
 ): Accesses {
@@ -113,7 +118,9 @@ export function createAccesses(
       (current.cells[home + 1] as number) > floor
     )
       return;
-    access(current.window, granule, word, pcLow, pcHigh, NONE);
+    atHand[PC_LOW] = pcLow | 0;
+    atHand[PC_HIGH] = pcHigh | 0;
+    access(current.window, granule, word, NONE);
   }
 
   function range(
@@ -125,6 +132,8 @@ export function createAccesses(
     pcLow: number,
     pcHigh: number,
   ): void {
+    atHand[PC_LOW] = pcLow | 0;
+    atHand[PC_HIGH] = pcHigh | 0;
     const word = (slot << SLOT_SHIFT) | kind;
     let index = (high << SEGMENT_LOW_BITS) | (low >>> SEGMENT_SHIFT);
     let at = low & SEGMENT_MASK;
@@ -137,13 +146,13 @@ export function createAccesses(
         const head = (BYTES << (at & 7)) & BYTES;
         const tail = BYTES >>> (7 - ((at + count - 1) & 7));
         if (first === last) {
-          touch(first, word | (head & tail), pcLow, pcHigh);
+          touch(first, word | (head & tail));
         } else {
           const from = head === BYTES ? first : first + 1;
           const end = tail === BYTES ? last + 1 : last;
-          if (from > first) touch(first, word | head, pcLow, pcHigh);
-          wholeGranules(from, end, word | BYTES, pcLow, pcHigh);
-          if (end === last) touch(last, word | tail, pcLow, pcHigh);
+          if (from > first) touch(first, word | head);
+          wholeGranules(from, end, word | BYTES);
+          if (end === last) touch(last, word | tail);
         }
       }
       rest -= count;
@@ -175,20 +184,20 @@ export function createAccesses(
   }
 
   /** An access to a granule of the current window. */
-  function touch(granule: number, word: number, pcLow: number, pcHigh: number): void {
+  function touch(granule: number, word: number): void {
     if (!isTouched(granule)) return;
-    access(current.window, granule, word, pcLow, pcHigh, NONE);
+    access(current.window, granule, word, NONE);
   }
 
   /** An access to all bytes of the granules from `from` up to `end`, page by page. */
-  function wholeGranules(from: number, end: number, word: number, pcLow: number, pcHigh: number): void {
+  function wholeGranules(from: number, end: number, word: number): void {
     const pageGranules = pageShift - granuleShift;
     let position = NONE;
     for (let granule = from; granule < end;) {
       const pageEnd = ((granule >> pageGranules) + 1) << pageGranules;
       const stop = end < pageEnd ? end : pageEnd;
       if (isTouched(granule)) {
-        position = whole(current.window, granule, stop, word, pcLow, pcHigh, position) | 0;
+        position = whole(current.window, granule, stop, word, position) | 0;
       }
       granule = stop;
     }

@@ -10,7 +10,7 @@ import type { TableSpace } from '../native/table.js';
 import type { Allocations } from './allocations.js';
 import { BYTES, POSITION_LIMIT } from './cell.js';
 import { POSITION, STATE_SHIFT } from './goroutine.js';
-import type { History } from './history.js';
+import { type History, PC_LOW } from './history.js';
 import type { Stacks } from './stack.js';
 
 /** The number of the first event: 1 is the position that a slot begins with, and be it for that event. */
@@ -47,10 +47,8 @@ export function createForgotten(): Allocations {
   return { add: () => undefined, find: () => undefined, markStacks: () => undefined, reset: () => undefined };
 }
 
-/** Positions that lead to events; of an access, `pcLow` is the number of its event. */
+/** Positions that lead to events. */
 export interface Numbers extends History {
-  /** One word: the number of the event at hand. To be set before every event that is more than an access. */
-  readonly now: Int32Array;
   /**
    * The event of the last access among those that a cell of `granule` stands for that touched one of `bytes`. If that is
    * too long ago, one of those that did not.
@@ -60,9 +58,11 @@ export interface Numbers extends History {
   eventOf(position: number, bytes: number, granule: number): number;
 }
 
-/** @param state the slots' state (goroutine.ts) */
-export function createNumbers(space: TableSpace, state: Int32Array): Numbers {
-  const now = new Int32Array(1);
+/**
+ * @param state the slots' state (goroutine.ts)
+ * @param atHand has, where else the pc of the access is, the number of the event at hand, be it an access or not
+ */
+export function createNumbers(space: TableSpace, state: Int32Array, atHand: Int32Array): Numbers {
   const memory = space.table('merged accesses', MERGED_PART);
   /** A ring, by ascending number. */
   const words = memory.words;
@@ -71,33 +71,21 @@ export function createNumbers(space: TableSpace, state: Int32Array): Numbers {
   let merged = 0;
 
   function pass(slot: number): number {
-    const number = now[0] as number;
+    const number = atHand[PC_LOW] as number;
     state[(slot << STATE_SHIFT) + POSITION] = number;
     return number;
   }
 
-  function record(slot: number, _word: number, number: number): number {
-    state[(slot << STATE_SHIFT) + POSITION] = number | 0;
-    return number;
-  }
-
-  function merge(
-    slot: number,
-    word: number,
-    number: number,
-    _pcHigh: number,
-    _stack: number,
-    into: number,
-    granule: number,
-  ): number {
+  function merge(slot: number, word: number, _stack: number, into: number, granule: number): number {
+    const number = pass(slot);
     const at = placeOf(merged);
     memory.reserve(at + (1 << MERGED_SHIFT));
-    words[at + NUMBER] = number | 0;
+    words[at + NUMBER] = number;
     words[at + INTO] = into | 0;
     words[at + TOUCHED] = word & BYTES;
     words[at + GRANULE] = granule | 0;
     merged++;
-    return record(slot, word, number);
+    return number;
   }
 
   function eventOf(position: number, bytes: number, granule: number): number {
@@ -136,12 +124,11 @@ export function createNumbers(space: TableSpace, state: Int32Array): Numbers {
   }
 
   return {
-    now,
     bytes: () => memory.bytes,
     begin: () => undefined,
     retire: () => undefined,
     pass,
-    record,
+    record: pass,
     merge,
     eventOf,
     find: () => undefined,

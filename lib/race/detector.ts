@@ -13,7 +13,7 @@ import { createDepths, createForgotten, createNumbers, type Numbers } from './ba
 import { type Clear, createClearing } from './clearing.js';
 import { type Clocks, createClocks } from './clock.js';
 import { type GoroutineInfo, Goroutines, POSITION, STACK, STATE_SHIFT } from './goroutine.js';
-import { createHistory, type History } from './history.js';
+import { createAtHand, createHistory, type History } from './history.js';
 import { Leaks } from './leak.js';
 import { Midway } from './midway.js';
 import { createOrder, type Order } from './order.js';
@@ -78,6 +78,8 @@ export class Detector {
   readonly pageShift: number;
   readonly clocks: Clocks;
   readonly goroutines: Goroutines;
+  /** The pc of the access at hand, or the number of the event at hand, for a detector that keeps no stacks. */
+  readonly atHand = createAtHand();
   readonly history: History;
   /** The history, if it is numbers of events. */
   readonly numbers: Numbers | undefined;
@@ -114,10 +116,11 @@ export class Detector {
     this.windows = midwayIn === undefined ? new Windows() : new UnchartedWindows(midwayIn);
     const { clocks, goroutines, windows } = this;
     const { state } = goroutines;
+    const { atHand } = this;
     this.allocations = keepsStacks ? createAllocations(space) : createForgotten();
     const { allocations } = this;
-    this.numbers = keepsStacks ? undefined : createNumbers(space, state);
-    this.history = this.numbers ?? createHistory(space, state);
+    this.numbers = keepsStacks ? undefined : createNumbers(space, state, atHand);
+    this.history = this.numbers ?? createHistory(space, state, atHand);
     this.stacks = keepsStacks
       ? createStacks(space, (mark) => {
           goroutines.markStacks(mark);
@@ -138,6 +141,7 @@ export class Detector {
       wordsPerGranule,
       windows,
       state,
+      atHand,
       clocks: this.clocks,
       history: this.history,
       leaks: this.leaks,
@@ -145,7 +149,7 @@ export class Detector {
       onSighting: (sighting) => this.#program?.onSighting(sighting),
       onAccess: this.midway?.keeper(),
     });
-    this.accesses = createAccesses(geometry, windows, state, this.stacks, recording);
+    this.accesses = createAccesses(geometry, windows, state, atHand, this.stacks, recording);
     const clear = createClearing(windows, this.spill, geometry);
     this.#clear = this.midway?.wrapClear(clear) ?? clear;
   }

@@ -70,6 +70,15 @@ const UNKNOWN = -1;
 /** No access yet: its pc says what `high` is. */
 const UNKNOWN_HIGH = -1;
 
+// Who makes the access at hand: its pc, in two words.
+export const PC_LOW = 0;
+export const PC_HIGH = 1;
+
+/** Two words, outside V8's heap: only so does V8 build their place into code. */
+export function createAtHand(): Int32Array {
+  return new Int32Array(new ArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT));
+}
+
 /** What is known of an earlier access. */
 export interface PastAccess {
   /** The bytes of its granule that it touched. */
@@ -88,22 +97,14 @@ export interface History {
   retire(slot: number): void;
   /** The next position of a slot, for what is no access. */
   pass(slot: number): number;
-  /** The next position of a slot, for an access with the bytes of `word`. */
-  record(slot: number, word: number, pcLow: number, pcHigh: number, stack: number): number;
+  /** The next position of a slot, for an access with the bytes of `word` and the pc that is at hand (PC_LOW, PC_HIGH). */
+  record(slot: number, word: number, stack: number): number;
   /**
    * As `record`, for an access that is merged into the cell of an older one.
    * @param into that one's position
    * @param granule whose cell it is: the low 32 bits of its address divided by 8
    */
-  merge(
-    slot: number,
-    word: number,
-    pcLow: number,
-    pcHigh: number,
-    stack: number,
-    into: number,
-    granule: number,
-  ): number;
+  merge(slot: number, word: number, stack: number, into: number, granule: number): number;
   /**
    * The last access among those a cell stands for that touched one of `bytes`, or undefined when it is too long ago.
    * `now` is the slot's position.
@@ -128,8 +129,9 @@ export function tooManyPositions(): LazyShadowError {
 /**
  * What makes history longer may throw LazyShadowError ERR_OUT_OF_MEMORY, or ERR_OUT_OF_RANGE after POSITION_LIMIT.
  * @param state the slots' state (goroutine.ts)
+ * @param atHand the pc of the access at hand
  */
-export function createHistory(space: TableSpace, state: Int32Array): History {
+export function createHistory(space: TableSpace, state: Int32Array, atHand: Int32Array): History {
   const memory = space.table('past accesses', WORD_PART);
   /** The entries. */
   const words = memory.words;
@@ -194,24 +196,18 @@ export function createHistory(space: TableSpace, state: Int32Array): History {
     return add(slot, 0, 0);
   }
 
-  function record(slot: number, word: number, pcLow: number, pcHigh: number, stack: number): number {
-    if (((pcHigh ^ high) | (stack >>> STACK_BITS)) !== 0) {
-      return extended(slot, word, pcLow, pcHigh, stack, 0);
+  function record(slot: number, word: number, stack: number): number {
+    if ((((atHand[PC_HIGH] as number) ^ high) | (stack >>> STACK_BITS)) !== 0) {
+      return extended(slot, word, stack, 0);
     }
-    return add(slot, pcLow | 0, (stack << STACK_SHIFT) | (word & BYTES));
+    return add(slot, atHand[PC_LOW] as number, (stack << STACK_SHIFT) | (word & BYTES));
   }
 
-  function extended(
-    slot: number,
-    word: number,
-    pcLow: number,
-    pcHigh: number,
-    stack: number,
-    into: number,
-  ): number {
+  function extended(slot: number, word: number, stack: number, into: number): number {
+    const pcHigh = atHand[PC_HIGH] as number;
     if (high === UNKNOWN_HIGH) high = pcHigh;
     add(slot, into, (pcHigh << HIGH_SHIFT) | (stack >>> STACK_BITS));
-    return add(slot, pcLow | 0, (stack << STACK_SHIFT) | (word & BYTES) | EXTENDED);
+    return add(slot, atHand[PC_LOW] as number, (stack << STACK_SHIFT) | (word & BYTES) | EXTENDED);
   }
 
   function find(slot: number, position: number, bytes: number, now: number): PastAccess | undefined {

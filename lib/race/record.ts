@@ -22,7 +22,7 @@ import { GRANULE_BYTES, GRANULE_SHIFT, SEGMENT_SHIFT } from '../shadow/segment.j
 import { BYTES, CELL_WORDS, homeCell, KIND, SLOT, SLOT_SHIFT, SPILLED, WRITE } from './cell.js';
 import type { Clocks } from './clock.js';
 import { CLOCK, FLOOR, LEAKED, STACK, STATE_SHIFT } from './goroutine.js';
-import type { History } from './history.js';
+import { type History, PC_HIGH, PC_LOW } from './history.js';
 import type { Leaks } from './leak.js';
 import type { Spill } from './spill.js';
 import type { Window, Windows } from './window.js';
@@ -52,6 +52,8 @@ export interface RecordingParts {
   readonly windows: Windows;
   /** The slots' state (goroutine.ts). */
   readonly state: Int32Array;
+  /** The pc of the access at hand (history.ts). */
+  readonly atHand: Int32Array;
   readonly clocks: Clocks;
   readonly history: History;
   readonly leaks: Leaks;
@@ -72,31 +74,17 @@ export interface Recording {
    * range all of whose bytes it touches are one access with one place in history
    * @returns its position
    */
-  access(
-    window: Window,
-    granule: number,
-    word: number,
-    pcLow: number,
-    pcHigh: number,
-    position: number,
-  ): number;
+  access(window: Window, granule: number, word: number, position: number): number;
   /**
    * An access to all bytes of each granule from `from` up to `end`, whose pages are touched: as `access` for one after
    * another, with one position. Mostly a granule holds nothing but what this slot did before, and is written over.
    */
-  whole(
-    window: Window,
-    from: number,
-    end: number,
-    word: number,
-    pcLow: number,
-    pcHigh: number,
-    position: number,
-  ): number;
+  whole(window: Window, from: number, end: number, word: number, position: number): number;
 }
 
 export function createRecording(parts: RecordingParts): Recording {
-  const { windows, state, clocks, history, leaks, spill, onSighting, onAccess, wordsPerGranule } = parts;
+  const { windows, state, atHand, clocks, history, leaks, spill, onSighting, onAccess, wordsPerGranule } =
+    parts;
   const { record, merge } = history;
   const { words: lists } = spill;
   const granuleShift = Math.log2(wordsPerGranule);
@@ -104,14 +92,7 @@ export function createRecording(parts: RecordingParts): Recording {
   let metSame = NONE;
   let metFree = NONE;
 
-  function access(
-    window: Window,
-    granule: number,
-    word: number,
-    pcLow: number,
-    pcHigh: number,
-    position: number,
-  ): number {
+  function access(window: Window, granule: number, word: number, position: number): number {
     const cells = window.cells;
     const slot = word >>> SLOT_SHIFT;
     const floor = state[(slot << STATE_SHIFT) + FLOOR] as number;
@@ -147,18 +128,18 @@ export function createRecording(parts: RecordingParts): Recording {
     if (!isMapped(window, granule)) return position;
     if (onAccess !== undefined) onAccess(window, granule, word);
     if (cells[end - 1] === SPILLED) {
-      return accessSpilled(window, granule, word, floor, pcLow, pcHigh, position);
+      return accessSpilled(window, granule, word, floor, position);
     }
     if (met !== NONE) {
       metFree = free;
-      meet(cells, met, end, NONE, word, floor, window, granule, pcLow, pcHigh);
+      meet(cells, met, end, NONE, word, floor, window, granule);
       free = metFree | 0;
     }
     if (same !== NONE) {
       if (covered !== NONE) empty(cells, covered);
-      return join(window, granule, cells, same, word, pcLow, pcHigh, position);
+      return join(window, granule, cells, same, word, position);
     }
-    const own = (position === NONE ? next(word, pcLow, pcHigh) : position) | 0;
+    const own = (position === NONE ? next(word) : position) | 0;
     const place = covered === NONE ? free : covered;
     if (place === NONE) {
       addSpilled(window, granule, spill.open(window, granule), word, own);
@@ -179,15 +160,7 @@ export function createRecording(parts: RecordingParts): Recording {
     return own;
   }
 
-  function whole(
-    window: Window,
-    from: number,
-    end: number,
-    word: number,
-    pcLow: number,
-    pcHigh: number,
-    position: number,
-  ): number {
+  function whole(window: Window, from: number, end: number, word: number, position: number): number {
     const cells = window.cells;
     const slot = word >>> SLOT_SHIFT;
     const floor = state[(slot << STATE_SHIFT) + FLOOR] as number;
@@ -219,7 +192,7 @@ export function createRecording(parts: RecordingParts): Recording {
         known ||= (((cells[at] as number) ^ word) & (word | SLOT)) === 0 && (cells[at + 1] as number) > floor;
       }
       if (known) continue;
-      own = access(window, granule, word, pcLow, pcHigh, own) | 0;
+      own = access(window, granule, word, own) | 0;
     }
     return own;
   }
@@ -236,8 +209,6 @@ export function createRecording(parts: RecordingParts): Recording {
     granule: number,
     word: number,
     floor: number,
-    pcLow: number,
-    pcHigh: number,
     position: number,
   ): number {
     const cells = window.cells;
@@ -247,7 +218,7 @@ export function createRecording(parts: RecordingParts): Recording {
     if (spill.knows(list, word, floor)) return position;
     metSame = NONE;
     metFree = NONE;
-    meet(cells, first, last, NONE, word, floor, window, granule, pcLow, pcHigh);
+    meet(cells, first, last, NONE, word, floor, window, granule);
     const same = metSame;
     const free = metFree;
     metSame = NONE;
@@ -255,19 +226,19 @@ export function createRecording(parts: RecordingParts): Recording {
       // A read conflicts with no read: its own cells are all that can matter.
       for (let at = spill.probe(list, word >>> SLOT_SHIFT); !spill.endsProbe(at); at = spill.next(list, at)) {
         if (lists[at + 1] === 0 || ((lists[at] as number) ^ word) >>> SLOT_SHIFT !== 0) continue;
-        meet(lists, at, at + CELL_WORDS, list, word, floor, window, granule, pcLow, pcHigh);
+        meet(lists, at, at + CELL_WORDS, list, word, floor, window, granule);
       }
     } else {
       const end = spill.end(list);
-      meet(lists, spill.first(list), end, list, word, floor, window, granule, pcLow, pcHigh);
+      meet(lists, spill.first(list), end, list, word, floor, window, granule);
     }
     let own = position;
     if (same !== NONE) {
-      own = join(window, granule, cells, same, word, pcLow, pcHigh, position);
+      own = join(window, granule, cells, same, word, position);
     } else if (metSame !== NONE) {
-      own = join(window, granule, lists, metSame, word, pcLow, pcHigh, position);
+      own = join(window, granule, lists, metSame, word, position);
     } else {
-      if (own === NONE) own = next(word, pcLow, pcHigh) | 0;
+      if (own === NONE) own = next(word) | 0;
       if (free === NONE) {
         addSpilled(window, granule, list, word, own);
         return own;
@@ -310,8 +281,6 @@ export function createRecording(parts: RecordingParts): Recording {
     floor: number,
     window: Window,
     granule: number,
-    pcLow: number,
-    pcHigh: number,
   ): void {
     const own = (word >>> SLOT_SHIFT) << STATE_SHIFT;
     for (let at = from; at < end; at += CELL_WORDS) {
@@ -335,7 +304,7 @@ export function createRecording(parts: RecordingParts): Recording {
         const known = clocks.get(state[own + CLOCK] as number, oldSlot);
         if (position > known) {
           if (((old | word) & KIND) === KIND && !leaks.orders(oldSlot, position, known)) {
-            sight(window, granule, word, old, position, pcLow, pcHigh);
+            sight(window, granule, word, old, position);
           }
           continue;
         }
@@ -361,8 +330,6 @@ export function createRecording(parts: RecordingParts): Recording {
     cells: Int32Array,
     at: number,
     word: number,
-    pcLow: number,
-    pcHigh: number,
     position: number,
   ): number {
     let own = position | 0;
@@ -370,7 +337,7 @@ export function createRecording(parts: RecordingParts): Recording {
     if (position === NONE) {
       const slot = word >>> SLOT_SHIFT;
       const number = (window.segment.index << (SEGMENT_SHIFT - GRANULE_SHIFT)) | granule;
-      own = merge(slot, word, pcLow, pcHigh, stackOf(slot), cells[at + 1] as number, number) | 0;
+      own = merge(slot, word, stackOf(slot), cells[at + 1] as number, number) | 0;
     }
     cells[at] = (cells[at] as number) | word;
     cells[at + 1] = own;
@@ -378,29 +345,21 @@ export function createRecording(parts: RecordingParts): Recording {
   }
 
   /** The next position of the slot, with its history entry. */
-  function next(word: number, pcLow: number, pcHigh: number): number {
+  function next(word: number): number {
     const slot = word >>> SLOT_SHIFT;
-    return record(slot, word, pcLow, pcHigh, stackOf(slot));
+    return record(slot, word, stackOf(slot));
   }
 
   function stackOf(slot: number): number {
     return state[(slot << STATE_SHIFT) + STACK] as number;
   }
 
-  function sight(
-    window: Window,
-    granule: number,
-    word: number,
-    oldWord: number,
-    oldPosition: number,
-    pcLow: number,
-    pcHigh: number,
-  ): void {
+  function sight(window: Window, granule: number, word: number, oldWord: number, oldPosition: number): void {
     onSighting({
       granule: window.base + granule * GRANULE_BYTES,
       word,
-      pcLow,
-      pcHigh,
+      pcLow: atHand[PC_LOW] as number,
+      pcHigh: atHand[PC_HIGH] as number,
       stack: stackOf(word >>> SLOT_SHIFT),
       oldWord,
       oldPosition,

@@ -13,6 +13,7 @@ import { PLAIN_WRITE, READ } from '../race/access.js';
 import { FIRST_NUMBER } from '../race/bare.js';
 import type { Detector } from '../race/detector.js';
 import { STACK, STATE_SHIFT } from '../race/goroutine.js';
+import { PC_LOW } from '../race/history.js';
 import { EMPTY_STACK, joinWords } from '../race/stack.js';
 import { EVENT_WORDS, FLAG_SUCCEEDED, Op } from './format.js';
 import { type EventValidator, SIZE_SHIFT, UNCOMMON_HIGHS } from './validate.js';
@@ -61,7 +62,7 @@ export function createReplayer(detector: Detector, amend: Amend = () => false): 
   const { drop } = detector.objects;
   /** Whether accesses are told by the numbers of their events, instead of by their pcs. */
   const numbered = detector.numbers !== undefined;
-  const now = detector.numbers?.now ?? new Int32Array(1);
+  const { atHand } = detector;
   let done = 0;
   // What a batch is replayed with.
   let validator: EventValidator;
@@ -125,7 +126,7 @@ export function createReplayer(detector: Detector, amend: Amend = () => false): 
             continue;
           }
           if (call === Op.Release) {
-            now[0] = number;
+            atHand[PC_LOW] = number;
             releaseStore(slot, low, high);
             continue;
           }
@@ -148,7 +149,7 @@ export function createReplayer(detector: Detector, amend: Amend = () => false): 
             continue;
           }
         }
-        now[0] = number;
+        atHand[PC_LOW] = number;
         if (!rare(detector, validator, amend, batch, first * EVENT_WORDS + at)) return;
       }
     } finally {
@@ -196,9 +197,9 @@ function rare(
   const argHigh = words[at + 5] as number;
   // Sizes and pcs are mostly integers, which a call can be given as they are.
   const arg = argHigh === 0 && argLow >= 0 ? argLow : joinWords(argLow, argHigh);
-  const { numbers } = detector;
-  const pcLow = (numbers === undefined ? words[at + 6] : numbers.now[0]) as number;
-  const pcHigh = numbers === undefined ? (words[at + 7] as number) : 0;
+  const numbered = detector.numbers !== undefined;
+  const pcLow = (numbered ? detector.atHand[PC_LOW] : words[at + 6]) as number;
+  const pcHigh = numbered ? 0 : (words[at + 7] as number);
   const size = head >>> SIZE_SHIFT;
   switch (head & 0xff) {
     case Op.Read:

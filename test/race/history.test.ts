@@ -3,9 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { TableSpace } from '../../lib/native/table.js';
 import { PLAIN } from '../../lib/race/cell.js';
 import { ENTRY, POSITION, STATE_SHIFT } from '../../lib/race/goroutine.js';
-import { createHistory, type PastAccess } from '../../lib/race/history.js';
+import { createAtHand, createHistory, type PastAccess } from '../../lib/race/history.js';
 
 const SLOTS = 4;
+
+const atHand = createAtHand();
 
 /** A slot's state, and every access that it made. */
 class Plain {
@@ -44,7 +46,7 @@ describe('history', () => {
     const limits = fc.constantFrom(1, 16, 100, 1024, 32_768);
     const state = new Int32Array(SLOTS << STATE_SHIFT);
     // One for all: what it knew of one program must not show in the next.
-    const history = createHistory(new TableSpace(), state);
+    const history = createHistory(new TableSpace(), state, atHand);
     fc.assert(
       fc.property(limits, fc.array(command, { maxLength: 60 }), (limit, commands) => {
         history.reset();
@@ -55,10 +57,9 @@ describe('history', () => {
 
         const access = (slot: number, { bytes, pcLow, pcHigh, stack }: PastAccess, merged: number) => {
           const word = PLAIN | bytes;
+          atHand.set([pcLow, pcHigh]);
           const made =
-            merged === 0
-              ? history.record(slot, word, pcLow, pcHigh, stack)
-              : history.merge(slot, word, pcLow, pcHigh, stack, merged, 0);
+            merged === 0 ? history.record(slot, word, stack) : history.merge(slot, word, stack, merged, 0);
           expect(made).toBe(position(slot));
           slots[slot]?.accesses.set(made, { bytes, pcLow, pcHigh, stack, merged });
         };
@@ -104,12 +105,13 @@ describe('history', () => {
 
   it('forgets finished goroutines when they hold more than 4 Mi entries, the longest finished first', () => {
     const state = new Int32Array(3 << STATE_SHIFT);
-    const history = createHistory(new TableSpace(), state);
+    const history = createHistory(new TableSpace(), state, atHand);
     history.keep(2 ** 22);
     const made: number[] = [];
     for (let slot = 0; slot < 3; slot++) {
       history.begin(slot);
-      made.push(history.record(slot, PLAIN | 1, 7, 0, 9));
+      atHand.set([7, 0]);
+      made.push(history.record(slot, PLAIN | 1, 9));
       for (let i = 0; i < 2 ** 21 - 4096; i++) history.pass(slot);
     }
     const known = () =>
@@ -125,7 +127,8 @@ describe('history', () => {
     // What it had goes to the next that needs it, and the slot begins anew.
     (state[POSITION] as number)++;
     history.begin(0);
-    const again = history.record(0, PLAIN | 2, 5, 0, 9);
+    atHand.set([5, 0]);
+    const again = history.record(0, PLAIN | 2, 9);
     for (let i = 0; i < 100_000; i++) history.pass(0);
     expect(history.find(0, again, 2, state[POSITION] as number)).toMatchObject({ pcLow: 5, stack: 9 });
     expect(history.bytes()).toBe(bytes);
@@ -134,14 +137,14 @@ describe('history', () => {
 
   it('takes 8 bytes an access', () => {
     const state = new Int32Array(1 << STATE_SHIFT);
-    const history = createHistory(new TableSpace(), state);
+    const history = createHistory(new TableSpace(), state, atHand);
     history.keep(2 ** 20);
     history.begin(0);
-    for (let i = 0; i < 2 ** 20; i++) history.record(0, PLAIN | 1, i, 0, 1);
+    for (let i = 0; i < 2 ** 20; i++) history.record(0, PLAIN | 1, 1);
     expect(history.bytes()).toBeLessThan(8.3 * 2 ** 20);
     const bytes = history.bytes();
     // From there on pages are used again.
-    for (let i = 0; i < 2 ** 20; i++) history.record(0, PLAIN | 1, i, 0, 1);
+    for (let i = 0; i < 2 ** 20; i++) history.record(0, PLAIN | 1, 1);
     expect(history.bytes() - bytes).toBeLessThan(2 ** 18);
   });
 });
