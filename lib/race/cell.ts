@@ -9,8 +9,8 @@
  *
  * - `slot` names the goroutine, as the component of the vector clocks that is its own (goroutine.ts).
  * - `bytes` has bit i for byte i of the granule.
- * - `position` counts the accesses and releases of the slot: it is the slot's epoch, made as fine as can be, and
- *   the key of the access's stack in the slot's history (history.ts).
+ * - `position` ascends with the accesses and releases of the slot: it is the slot's epoch, made as fine as can be, and what the
+ *   access's stack is found by, in the slot's history (history.ts) or in the recording (bare.ts).
  *
  * The low ten bits say what a cell covers, and are chosen so that "cell c is at least as strong as access a, on
  * every byte of a" is one mask: `a & ~c` has none of the ten. A plain access is stronger than an atomic one and

@@ -61,12 +61,8 @@ export async function checkByOne(check: Check): Promise<Found> {
   if (!isRereadable(reader) || reader.header.eventCount > NUMBER_LIMIT) return tellAtOnce(check);
   const found = await tellAfterwards(check);
   if (found !== undefined) return found;
-  // Nothing was told, and the shadow is empty.
-  let all: Found | undefined;
-  await reread(reader, async (again) => {
-    all = await tellAtOnce({ ...check, reader: again });
-  });
-  return all as Found;
+  // Nothing was told, and nothing is mapped.
+  return reread(reader, (again) => tellAtOnce({ ...check, reader: again }));
 }
 
 /** Each race is told when it is seen. */

@@ -87,7 +87,7 @@ export let borrow: (recording: LentRecording) => Promise<TraceReader>;
 export let isRereadable: (reader: TraceReader) => boolean;
 
 /** Has `use` read a recording that can be read again, from its beginning; it is not closed before that has ended. */
-export let reread: (reader: TraceReader, use: (again: TraceReader) => Promise<void>) => Promise<void>;
+export let reread: <T>(reader: TraceReader, use: (again: TraceReader) => Promise<T>) => Promise<T>;
 
 /** What to throw when event number `index` of a batch was not admitted. */
 export let wrongEvent: (reader: TraceReader, batch: UncheckedBatch, index: number) => LazyShadowError;
@@ -200,7 +200,7 @@ export class TraceReader {
     return used;
   }
 
-  async #reread(use: (again: TraceReader) => Promise<void>): Promise<void> {
+  async #reread<T>(use: (again: TraceReader) => Promise<T>): Promise<T> {
     const source = this.#source.again();
     if (this.#state === 'closed' || source === undefined)
       throw this.#misuse('events are read again from an open reader of a plain file or of bytes');

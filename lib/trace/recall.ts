@@ -19,6 +19,7 @@ import type { RaceSighting } from '../race/record.js';
 import { EMPTY_STACK, joinWords } from '../race/stack.js';
 import type { AddressRange } from '../race/window.js';
 import { GRANULE_BYTES } from '../shadow/segment.js';
+import { Calls } from './calls.js';
 import { EVENT_WORDS, Op, WORD } from './format.js';
 import type { EventBatch } from './reader.js';
 import { allocator } from './replay-events.js';
@@ -80,14 +81,8 @@ export class Recall implements Witness<NumberedRace> {
   readonly #allocations: (Allocation | undefined)[];
   /** The goroutines of the accesses, and the stacks of their go statements. */
   readonly #creations = new Map<number, number>();
+  readonly #calls = new Calls();
   #main = 0;
-  /** Of each goroutine that runs the pcs of its calls, outermost first; and those of the goroutine of the last call. */
-  readonly #calls = new Map<number, number[]>();
-  #lastGoroutine = 0;
-  #lastCalls: number[] = [];
-  /** Stacks, innermost pc first, and their numbers by what they are. */
-  readonly #stacks: (readonly number[])[] = [[]];
-  readonly #numbers = new Map<string, number>();
   /** The event at hand. */
   #words: Int32Array = new Int32Array(0);
   #at = 0;
@@ -114,17 +109,10 @@ export class Recall implements Witness<NumberedRace> {
     let next = this.#asked[this.#askedAt] ?? Number.POSITIVE_INFINITY;
     for (let event = 0, at = 0; event < count; event++, at += EVENT_WORDS) {
       const op = (words[at] as number) & 0xff;
-      if (op === Op.FuncEnter) {
-        this.#callsOf(words[at + WORD.goroutine] as number).push(
-          joinWords(words[at + WORD.pcLow] as number, words[at + WORD.pcHigh] as number),
-        );
-      } else if (op === Op.FuncExit) {
-        this.#callsOf(words[at + WORD.goroutine] as number).pop();
-      } else if (op === Op.Malloc) {
-        this.#malloc(at);
-      } else if (op === Op.GoStart || op === Op.GoEnd || op === Op.Initialize) {
-        this.#startOrEnd(op, at);
-      }
+      if (op === Op.FuncEnter) this.#calls.enter(words[at + WORD.goroutine] as number, pcOf(words, at));
+      else if (op === Op.FuncExit) this.#calls.leave(words[at + WORD.goroutine] as number);
+      else if (op === Op.Malloc) this.#malloc(at);
+      else if (op === Op.Initialize || op === Op.GoStart || op === Op.GoEnd) this.#startOrEnd(op, at);
       if (firstEvent + event + FIRST_NUMBER < next) continue;
       this.#at = at;
       this.#answer(next);
@@ -148,7 +136,7 @@ export class Recall implements Witness<NumberedRace> {
   }
 
   pcs(stack: number): readonly number[] {
-    return this.#stacks[stack] ?? [];
+    return this.#calls.pcs(stack);
   }
 
   current({ goroutine }: NumberedRace): GoroutineInfo {
@@ -189,82 +177,66 @@ export class Recall implements Witness<NumberedRace> {
     const words = this.#words;
     const at = this.#at;
     const op = (words[at] as number) & 0xff;
-    const argument = joinWords(words[at + WORD.argLow] as number, words[at + WORD.argHigh] as number);
+    const argument = argumentOf(words, at);
     const isRange = op === Op.ReadRange || op === Op.WriteRange;
-    const isCalled = op !== Op.Read && op !== Op.Write && !isRange;
-    const calls = [...this.#callsOf(words[at + WORD.goroutine] as number)];
-    if (isCalled && argument !== 0) calls.push(argument);
-    calls.push(joinWords(words[at + WORD.pcLow] as number, words[at + WORD.pcHigh] as number));
+    const isCalled = op !== Op.Read && op !== Op.Write && !isRange && argument !== 0;
+    const pc = pcOf(words, at);
+    const goroutine = words[at + WORD.goroutine] as number;
     return {
-      address: joinWords(words[at + WORD.addrLow] as number, words[at + WORD.addrHigh] as number),
+      address: addressOf(words, at),
       sizeBytes: isRange ? argument : (words[at] as number) >>> SIZE_SHIFT,
-      stack: this.#numberOf(calls),
+      stack: isCalled ? this.#calls.stackOf(goroutine, argument, pc) : this.#calls.stackOf(goroutine, pc),
     };
   }
 
   #malloc(at: number): void {
     const words = this.#words;
-    const address = joinWords(words[at + WORD.addrLow] as number, words[at + WORD.addrHigh] as number);
-    const sizeBytes = joinWords(words[at + WORD.argLow] as number, words[at + WORD.argHigh] as number);
-    let index = firstFrom(this.#addresses, address);
-    if (!((this.#addresses[index] ?? Number.POSITIVE_INFINITY) < address + sizeBytes)) return;
-    const goroutine = allocator(words, at);
-    const calls = this.#calls.get(goroutine);
-    const allocation =
-      calls === undefined
-        ? { address, sizeBytes, goroutine: 0, stack: EMPTY_STACK }
-        : { address, sizeBytes, goroutine, stack: this.#numberOf(calls) };
-    for (; (this.#addresses[index] ?? Number.POSITIVE_INFINITY) < address + sizeBytes; index++) {
-      this.#allocations[index] = allocation;
-    }
+    const address = addressOf(words, at);
+    const sizeBytes = argumentOf(words, at);
+    const isIn = (index: number) =>
+      (this.#addresses[index] ?? Number.POSITIVE_INFINITY) < address + sizeBytes;
+    const first = firstFrom(this.#addresses, address);
+    if (!isIn(first)) return;
+    const known = allocator(words, at);
+    const goroutine = this.#calls.isRunning(known) ? known : 0;
+    const allocation = { address, sizeBytes, goroutine, stack: this.#calls.stackOf(goroutine) };
+    for (let index = first; isIn(index); index++) this.#allocations[index] = allocation;
   }
 
   #startOrEnd(op: number, at: number): void {
     const words = this.#words;
     const goroutine = words[at + WORD.goroutine] as number;
     if (op === Op.GoEnd) {
-      this.#calls.delete(goroutine);
-      return;
-    }
-    if (op === Op.Initialize) {
+      this.#calls.end(goroutine);
+    } else if (op === Op.Initialize) {
       this.#main = goroutine;
-      this.#calls.set(goroutine, []);
-      return;
+      this.#calls.start(goroutine);
+    } else {
+      const started = words[at + WORD.argLow] as number;
+      if (this.#creations.has(started)) {
+        const pc = pcOf(words, at);
+        const stack = this.#calls.stackOf(goroutine, ...(pc === 0 ? [] : [pc]));
+        this.#creations.set(started, stack);
+      }
+      this.#calls.start(started);
     }
-    const started = words[at + WORD.argLow] as number;
-    if (this.#creations.has(started)) {
-      const calls = [...(this.#calls.get(goroutine) ?? [])];
-      const pc = joinWords(words[at + WORD.pcLow] as number, words[at + WORD.pcHigh] as number);
-      if (pc !== 0) calls.push(pc);
-      this.#creations.set(started, this.#numberOf(calls));
-    }
-    this.#calls.set(started, []);
-  }
-
-  /** The calls that a goroutine is in. */
-  #callsOf(goroutine: number): number[] {
-    if (goroutine !== this.#lastGoroutine) {
-      this.#lastGoroutine = goroutine;
-      this.#lastCalls = this.#calls.get(goroutine) ?? [];
-    }
-    return this.#lastCalls;
-  }
-
-  /** The number of the stack of some calls, outermost first. */
-  #numberOf(calls: readonly number[]): number {
-    if (calls.length === 0) return EMPTY_STACK;
-    const name = calls.join(' ');
-    let number = this.#numbers.get(name);
-    if (number === undefined) {
-      number = this.#stacks.push([...calls].reverse()) - 1;
-      this.#numbers.set(name, number);
-    }
-    return number;
   }
 
   #goroutine(goroutine: number, running: boolean): GoroutineInfo {
     return { goroutine, running, createdAt: this.#creations.get(goroutine) ?? EMPTY_STACK };
   }
+}
+
+function addressOf(words: Int32Array, at: number): number {
+  return joinWords(words[at + WORD.addrLow] as number, words[at + WORD.addrHigh] as number);
+}
+
+function argumentOf(words: Int32Array, at: number): number {
+  return joinWords(words[at + WORD.argLow] as number, words[at + WORD.argHigh] as number);
+}
+
+function pcOf(words: Int32Array, at: number): number {
+  return joinWords(words[at + WORD.pcLow] as number, words[at + WORD.pcHigh] as number);
 }
 
 /** The address of the first byte of a mask of a granule. */
