@@ -57,6 +57,7 @@ const LEFT_OUT_OF_OTHER_NODES = {
   'test/package.test.ts': 'what the package has in it; the installed package has a column',
   'test/scripts.test.ts': 'scripts for who works on this',
   'test/trace/part.test.ts': 'arithmetic; workers have their own tests',
+  'test/trace/recall.test.ts': 'arithmetic; the recordings are replayed either way too',
 };
 
 const WINE = { flags: ['--testTimeout=120000'], env: { LAZYSHADOW_TEST_EMULATED: 'wine' } };
