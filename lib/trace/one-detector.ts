@@ -1,7 +1,7 @@
 /**
  * A recording, checked by one detector from its first event to its last.
  *
- * What can be read twice is checked by a detector that keeps no stacks, which takes 0.9 of the time (docs/performance.md);
+ * What can be read again is checked by a detector that keeps no stacks, which takes 0.9 of the time (docs/performance.md);
  * where there are races, the recording says afterwards what they were (recall.ts). A stream goes by once: its detector keeps
  * stacks. Either way the reports are the same, but that the recording forgets no stack.
  */
@@ -26,6 +26,7 @@ import {
 } from './reader.js';
 import { type NumberedRace, numberedRace, Recall } from './recall.js';
 import { createReplayer, noteDepth, type Replayer } from './replay-events.js';
+import type { SymbolTable } from './symbols.js';
 
 /** What halt_on_error ends a replay with. */
 const HALT = new Error('halt_on_error');
@@ -53,6 +54,7 @@ export interface Found {
   readonly goroutines: number;
   readonly racyAddresses: readonly number[];
   readonly elapsedMs: number;
+  readonly symbols: SymbolTable;
 }
 
 /** @throws LazyShadowError as replayTrace */
@@ -166,6 +168,7 @@ async function feed(detector: Detector, { reader, onProgress }: Check, racy: Rac
     goroutines: detector.goroutines.startedCount,
     racyAddresses: racy.addresses(),
     elapsedMs,
+    symbols: await reader.symbols(),
   };
 }
 

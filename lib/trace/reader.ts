@@ -83,7 +83,7 @@ export let lend: <T>(
 /** A reader of a recording that another one has lent, and closes. */
 export let borrow: (recording: LentRecording) => Promise<TraceReader>;
 
-/** Whether the events of a recording can be read a second time: it is a plain file, or in memory. */
+/** Whether the events of a recording can be read a second time: it is a file, packed or not, or in memory. */
 export let isRereadable: (reader: TraceReader) => boolean;
 
 /** Has `use` read a recording that can be read again, from its beginning; it is not closed before that has ended. */
@@ -119,7 +119,7 @@ export class TraceReader {
     lend = (reader, use) => reader.#lend(use);
     borrow = ({ name, descriptor, sizeBytes }) =>
       TraceReader.#of(borrowedSource(descriptor, sizeBytes, name), name);
-    isRereadable = (reader) => reader.#source.sizeBytes !== undefined;
+    isRereadable = (reader) => reader.#source.again !== undefined;
     reread = (reader, use) => reader.#reread(use);
     wrongEvent = (reader, batch, index) => reader.#wrongEvent(batch, index);
   }
@@ -201,12 +201,21 @@ export class TraceReader {
   }
 
   async #reread<T>(use: (again: TraceReader) => Promise<T>): Promise<T> {
-    const source = this.#source.again();
-    if (this.#state === 'closed' || source === undefined)
-      throw this.#misuse('events are read again from an open reader of a plain file or of bytes');
-    const used = TraceReader.#of(source, this.name).then(use);
+    const { again } = this.#source;
+    if (this.#state === 'closed' || again === undefined)
+      throw this.#misuse('events are read again from an open reader of a file or of bytes');
+    const used = this.#openAgain(again, use);
     this.#loan = used.catch(() => undefined);
     return used;
+  }
+
+  async #openAgain<T>(again: () => Promise<ByteSource>, use: (again: TraceReader) => Promise<T>): Promise<T> {
+    const reader = await TraceReader.#of(await again(), this.name);
+    try {
+      return await use(reader);
+    } finally {
+      await reader.close();
+    }
   }
 
   #wrongEvent({ firstEvent, words, validator }: UncheckedBatch, index: number): LazyShadowError {

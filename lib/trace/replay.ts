@@ -84,7 +84,7 @@ export async function replayTrace(
     },
   });
   const found = await checkByOne({ reader, shadow: windows, gorace, log, onProgress });
-  return { name: reader.name, ...found, reports, symbols: await reader.symbols() };
+  return { name: reader.name, ...found, reports };
 }
 
 /** @throws LazyShadowError ERR_INVALID_ARGUMENT: no number of workers, or more than one for what only one can read */

@@ -29,8 +29,8 @@ export interface ByteSource {
   readAt(target: Uint8Array, position: number): Promise<number>;
   /** The next `byteLength` bytes themselves, if they are in memory as a whole; else undefined, and nothing moved. */
   view(byteLength: number): Uint8Array | undefined;
-  /** The same bytes from the beginning, for as long as this is open; undefined for a stream. */
-  again(): ByteSource | undefined;
+  /** Opens the same bytes from the beginning, to be used while this is open; undefined for what goes by once. */
+  readonly again: (() => Promise<ByteSource>) | undefined;
   close(): Promise<void>;
 }
 
@@ -54,7 +54,7 @@ export async function openSource(input: TraceInput, name: string): Promise<ByteS
   if (input === '-') return openStream(process.stdin, name);
   if (typeof input === 'string') return openFile(input, name);
   if (!(input instanceof Uint8Array)) return openStream(input, name);
-  return isGzip(input) ? openStream(Readable.from([input]), name) : new MemorySource(input);
+  return isGzip(input) ? openRepeatable(() => Readable.from([input]), name) : new MemorySource(input);
 }
 
 /**
@@ -87,7 +87,13 @@ async function openFile(path: string, name: string): Promise<ByteSource> {
     const start = new Uint8Array(GZIP_MAGIC.length);
     await file.readAt(start, 0);
     if (!isGzip(start)) return file;
-    return await openStream(handle.createReadStream({ start: 0, highWaterMark: CHUNK_BYTES }), name);
+    const packed = handle;
+    const streamed = { start: 0, highWaterMark: CHUNK_BYTES, autoClose: false };
+    return await openRepeatable(
+      () => packed.createReadStream(streamed),
+      name,
+      () => packed.close(),
+    );
   } catch (error) {
     await handle?.close().catch(() => undefined);
     throw error instanceof LazyShadowError ? error : unreadable(name, error);
@@ -95,22 +101,33 @@ async function openFile(path: string, name: string): Promise<ByteSource> {
 }
 
 /** Looks at the first bytes of a stream, and unpacks it if they say gzip. */
-async function openStream(stream: Readable, name: string): Promise<ByteSource> {
-  const packed = new StreamSource(stream, name);
+async function openStream(stream: Readable, name: string, owner: StreamOwner = {}): Promise<ByteSource> {
+  const packed = new StreamSource(stream, name, owner);
   if (!isGzip(await packed.peek(GZIP_MAGIC.length))) return packed;
   const gunzip = createGunzip({ chunkSize: CHUNK_BYTES });
   // A failure of either end reaches whoever reads the last of them; there is nobody else to tell.
   pipeline(Readable.from(packed.chunks()), gunzip, () => undefined);
-  return new StreamSource(gunzip, name, packed);
+  return new StreamSource(gunzip, name, { again: owner.again, close: () => packed.close() });
+}
+
+/** As openStream, of what `open` gives, which can be asked for another one until all is closed. */
+function openRepeatable(
+  open: () => Readable,
+  name: string,
+  close?: () => Promise<void>,
+): Promise<ByteSource> {
+  return openStream(open(), name, { again: () => openStream(open(), name), close });
 }
 
 class MemorySource implements ByteSource {
   readonly descriptor = undefined;
+  readonly again: () => Promise<ByteSource>;
   readonly #bytes: Uint8Array;
   #position = 0;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
+    this.again = async () => new MemorySource(bytes);
   }
 
   get sizeBytes(): number {
@@ -140,10 +157,6 @@ class MemorySource implements ByteSource {
     return part;
   }
 
-  again(): ByteSource {
-    return new MemorySource(this.#bytes);
-  }
-
   async close(): Promise<void> {}
 }
 
@@ -157,6 +170,7 @@ interface PlainFile {
 class FileSource implements ByteSource {
   readonly sizeBytes: number;
   readonly descriptor: number;
+  readonly again: () => Promise<ByteSource>;
   readonly #file: PlainFile;
   readonly #name: string;
   #position = 0;
@@ -166,6 +180,7 @@ class FileSource implements ByteSource {
     this.#name = name;
     this.descriptor = file.fd;
     this.sizeBytes = sizeBytes;
+    this.again = async () => borrowedSource(file.fd, sizeBytes, name);
   }
 
   moveTo(position: number): void {
@@ -201,31 +216,34 @@ class FileSource implements ByteSource {
     return undefined;
   }
 
-  again(): ByteSource {
-    return borrowedSource(this.descriptor, this.sizeBytes, this.#name);
-  }
-
   close(): Promise<void> {
     return this.#file.close();
   }
 }
 
+/** Where the bytes of a stream come from: how to have them again, and what is to be closed after it. */
+interface StreamOwner {
+  readonly again?: ByteSource['again'];
+  readonly close?: (() => Promise<void>) | undefined;
+}
+
 class StreamSource implements ByteSource {
   readonly sizeBytes = undefined;
   readonly descriptor = undefined;
+  readonly again: ByteSource['again'];
   readonly #stream: Readable;
   readonly #name: string;
-  readonly #origin: StreamSource | undefined;
+  readonly #closeOwner: (() => Promise<void>) | undefined;
   readonly #chunks: AsyncIterator<unknown>;
   /** What came from the stream and was not handed on yet. */
   #rest: Uint8Array = new Uint8Array(0);
   #total = 0;
 
-  /** @param origin where the bytes of the stream come from, to be closed with it */
-  constructor(stream: Readable, name: string, origin?: StreamSource) {
+  constructor(stream: Readable, name: string, { again, close }: StreamOwner) {
     this.#stream = stream;
     this.#name = name;
-    this.#origin = origin;
+    this.again = again;
+    this.#closeOwner = close;
     this.#chunks = stream[Symbol.asyncIterator]();
   }
 
@@ -252,14 +270,10 @@ class StreamSource implements ByteSource {
     return undefined;
   }
 
-  again(): undefined {
-    return undefined;
-  }
-
   // Does not wait for the streams to say that they are closed: one that waits for its writer may never do so.
   async close(): Promise<void> {
     this.#stream.destroy();
-    await this.#origin?.close();
+    await this.#closeOwner?.();
   }
 
   /** The next bytes without moving on; fewer than asked for only at the end. */

@@ -2,9 +2,13 @@
  * What is looked up in a recording after its replay, beside what a detector that keeps stacks tells at once: a recording in
  * memory is replayed the one way, the same as a stream the other.
  */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
+import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it } from 'vitest';
 import { parseGorace } from '../../lib/race/gorace.js';
 import { Shadow } from '../../lib/shadow/shadow.js';
 import { Op } from '../../lib/trace/format.js';
@@ -20,6 +24,17 @@ import { recordingWithCalls } from '../support/step-recording.js';
 import { begun } from '../support/traces.js';
 
 const HEAP = 0xc0_0000_0000;
+
+const directory = mkdtempSync(join(tmpdir(), 'lazyshadow-recall-'));
+
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+/** A file; its path. */
+function file(name: string, bytes: Uint8Array): string {
+  const path = join(directory, name);
+  writeFileSync(path, bytes);
+  return path;
+}
 
 /** All reports, as Go's suite asks for them. */
 const ALL = 'suppress_equal_stacks=0 suppress_equal_addresses=0';
@@ -110,8 +125,11 @@ describe('what is recalled', () => {
     const bytes = add(writer, [Op.FuncExit, { goroutine: 2 }], write(3, 0x300)).finish();
     const [told] = (await asStream(bytes)).reports;
     expect(told?.previous.stack).toBeNull();
-    const [recalled] = (await inMemory(bytes)).reports;
-    expect(recalled).toEqual({ ...told, previous: { ...told?.previous, stack: [0x100, 0x77] } });
+    const packed = gzipSync(bytes, { level: 1 });
+    for (const source of [bytes, packed, file('plain.trc', bytes), file('packed.trc.gz', packed)]) {
+      const [recalled] = (await replay(source)).reports;
+      expect(recalled).toEqual({ ...told, previous: { ...told?.previous, stack: [0x100, 0x77] } });
+    }
   });
 
   it('is the latest allocation, however many came after it', async () => {
@@ -201,7 +219,11 @@ describe('very many races', () => {
   it.each(['', 'suppress_equal_stacks=0', 'halt_on_error=1'])('are told once each: %s', async (gorace) => {
     const bytes = crowded();
     const found = await inMemory(bytes, gorace);
+    const { events, reports } = found;
     expect(found).toEqual(await asStream(bytes, gorace));
-    if (gorace !== 'halt_on_error=1') expect(found.racyAddresses).toHaveLength(2 * (1 + sizeBytes));
+    if (gorace !== '') return;
+    expect(found.racyAddresses).toHaveLength(2 * (1 + sizeBytes));
+    // Of what is packed the symbols come last, whoever has read the events.
+    expect(await replay(file('crowded.trc.gz', gzipSync(bytes)))).toMatchObject({ events, reports });
   });
 });
