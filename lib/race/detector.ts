@@ -22,7 +22,7 @@ import { createSpill, type Spill } from './spill.js';
 import { createStacks, EMPTY_STACK, type MarkRoots, type Stacks } from './stack.js';
 import { createSyncObjects, type SyncObjects } from './sync.js';
 import { UnchartedWindows } from './uncharted.js';
-import { type AddressRange, checkRange, Windows } from './window.js';
+import { type AddressRange, Windows } from './window.js';
 
 /** What a detector looks at, and who hears of it. */
 export interface Program {
@@ -316,8 +316,8 @@ export class Detector {
 
   // ---- memory -----------------------------------------------------------------------------------------------
 
+  /** [address, address + sizeBytes), all below 2^48, is memory that will be accessed. */
   mapShadow(address: number, sizeBytes: number): void {
-    checkRange('MapShadow', address, sizeBytes);
     if (sizeBytes === 0) return;
     this.windows.map(address, sizeBytes);
     this.objects.adopt();

@@ -15,7 +15,6 @@ import { DEFAULT_GORACE, type GoraceOptions, historyEntries } from './gorace.js'
 import { RaceLog } from './race-log.js';
 import { RacyBytes } from './racy-bytes.js';
 import type { RaceReport } from './report.js';
-import { ADDRESS_LIMIT } from './window.js';
 import { DetectorWitness } from './witness.js';
 
 /** What a race runtime is made of. */
@@ -32,6 +31,9 @@ export interface RaceOptions {
 export type AtomicKind = 'load' | 'store' | 'update' | 'failedSwap';
 
 const HIGH = 2 ** 32;
+
+/** Addresses are below this. */
+const ADDRESS_LIMIT = 2 ** 48;
 
 /** A program that is checked for races, as it tells what it does. Addresses and pcs are below 2^48, sizes in bytes. */
 export class Race {

@@ -12,9 +12,6 @@ import { GRANULE_BYTES, SEGMENT_BYTES, type ShadowMemory, type ShadowSegment } f
 /** Windows at hand: nearly 16 GiB of application memory in a row without two that share a place. A power of two. */
 const AT_HAND = 64;
 
-/** Addresses are below this. */
-export const ADDRESS_LIMIT = 2 ** 48;
-
 export interface AddressRange {
   readonly start: number;
   readonly end: number;
@@ -166,13 +163,4 @@ export class Windows {
 /** Go's data lies in segment 0 and its heap from 0xc00 on: their low bits alone would be the same. */
 function handOf(index: number): number {
   return (index + (index >>> 8)) & (AT_HAND - 1);
-}
-
-/** @throws LazyShadowError ERR_OUT_OF_RANGE if the range leaves the 48-bit address space. */
-export function checkRange(what: string, address: number, sizeBytes: number): void {
-  if (address >= 0 && sizeBytes >= 0 && address + sizeBytes <= ADDRESS_LIMIT) return;
-  throw new LazyShadowError('ERR_OUT_OF_RANGE', `${what} leaves the 48-bit address space`, {
-    address,
-    sizeBytes,
-  });
 }

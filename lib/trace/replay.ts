@@ -31,7 +31,7 @@ export interface ReplayOptions {
    * that was given stays empty then; a recording with a race is replayed by this thread after all.
    */
   readonly workers?: number;
-  /** Called with each report, in the order in which the races were found. */
+  /** Called with each report, in the order in which races were found; of what can be read again, after the last event. */
   readonly onReport?: (report: RaceReport) => void;
   /** Called now and then with the events replayed so far. */
   readonly onProgress?: (events: number) => void;
