@@ -3,8 +3,8 @@
  * the parts before (part.ts). What a part leaves open so is settled with the part before it, and what that leaves open
  * with the one before.
  *
- * The workers keep neither stacks nor history. So they can say that there is no race, which is what most recordings
- * have; where there is one, or anything else that is not as it should be, one detector replays all of it, and tells.
+ * Parts can say that there is no race, which is what most recordings have; where there is one, or anything else that is not
+ * as it should be, one detector replays all of it, and tells.
  */
 import { on } from 'node:events';
 import { join } from 'node:path';
