@@ -23,6 +23,7 @@ import { Calls } from './calls.js';
 import { EVENT_WORDS, Op, WORD } from './format.js';
 import type { EventBatch } from './reader.js';
 import { allocator } from './replay-events.js';
+import { lowerBound } from './sorted.js';
 import { SIZE_SHIFT } from './validate.js';
 
 /** Two accesses that race, by the numbers of their events. */
@@ -152,7 +153,7 @@ export class Recall implements Witness<NumberedRace> {
   }
 
   allocation(address: number): Allocation | undefined {
-    const index = firstFrom(this.#addresses, address);
+    const index = lowerBound(this.#addresses, address);
     return this.#addresses[index] === address ? this.#allocations[index] : undefined;
   }
 
@@ -195,7 +196,7 @@ export class Recall implements Witness<NumberedRace> {
     const sizeBytes = argumentOf(words, at);
     const isIn = (index: number) =>
       (this.#addresses[index] ?? Number.POSITIVE_INFINITY) < address + sizeBytes;
-    const first = firstFrom(this.#addresses, address);
+    const first = lowerBound(this.#addresses, address);
     if (!isIn(first)) return;
     const known = allocator(words, at);
     const goroutine = this.#calls.isRunning(known) ? known : 0;
@@ -254,16 +255,4 @@ function bytesIn(granule: number, { address, sizeBytes }: Recalled): number {
 /** Each of some numbers once, ascending. */
 function distinct(numbers: readonly number[]): Float64Array {
   return Float64Array.from(new Set(numbers)).sort();
-}
-
-/** The index of the first of ascending numbers that is not below `least`. */
-function firstFrom(numbers: Float64Array, least: number): number {
-  let low = 0;
-  let high = numbers.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((numbers[middle] as number) < least) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

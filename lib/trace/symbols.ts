@@ -13,6 +13,7 @@
  */
 import { badTrace } from './errors.js';
 import { ADDRESS_LIMIT } from './format.js';
+import { lowerBound } from './sorted.js';
 
 /** One function at a pc: the innermost of several is the one that the compiler inlined last. */
 export interface Frame {
@@ -197,16 +198,4 @@ function isCount(text: string | undefined): boolean {
 function grown<T extends Float64Array | Uint32Array>(from: T, to: T): T {
   to.set(from);
   return to;
-}
-
-/** The first place in sorted values that is not below `value`. */
-function lowerBound(sorted: Float64Array, value: number): number {
-  let low = 0;
-  let high = sorted.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((sorted[middle] as number) < value) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
