@@ -97,6 +97,20 @@ describe('samples', () => {
   });
 });
 
+describe('the process that measures', () => {
+  it('ends without process.exit, which on Node 24 may never return', async () => {
+    const before = process.env['NODE_OPTIONS'];
+    process.env['NODE_OPTIONS'] = `${before ?? ''} --import=data:text/javascript,process.exit=()=>{}`;
+    try {
+      const { policies } = await measure({ workload: 'growth', heapBytes: MiB, policies: ['lazy'] });
+      expect(policies.map(({ ok }) => ok)).toEqual([true]);
+    } finally {
+      if (before === undefined) delete process.env['NODE_OPTIONS'];
+      else process.env['NODE_OPTIONS'] = before;
+    }
+  });
+});
+
 describe('all at once', () => {
   it('interleaves the policies, to the same result, and takes the time that it is given', async () => {
     const order: Policy[] = [];
