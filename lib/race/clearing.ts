@@ -92,7 +92,7 @@ export function createClearing(
           const old = pool[cell] as number;
           if (pool[cell + 1] !== 0 && clearBytes(pool, cell, mask)) spill.removed(list, cell, old);
         }
-        if (spill.isEmpty(list)) spill.close(window, granule, list);
+        if (spill.count(list) < 2) spill.close(window, granule, list);
       } else if (shadow[at + 1] !== 0) {
         clearBytes(shadow, at, mask);
       }

@@ -240,13 +240,19 @@ export function createRecording(parts: RecordingParts): Recording {
     } else {
       if (own === NONE) own = next(word) | 0;
       if (free === NONE) {
-        addSpilled(window, granule, list, word, own);
+        if (spill.count(list) > 0) {
+          addSpilled(window, granule, list, word, own);
+        } else {
+          spill.close(window, granule, list);
+          cells[last] = word | 0;
+          cells[last + 1] = own;
+        }
         return own;
       }
       cells[free] = word | 0;
       cells[free + 1] = own;
     }
-    if (spill.isEmpty(list)) spill.close(window, granule, list);
+    if (spill.count(list) < 2) spill.close(window, granule, list);
     return own;
   }
 

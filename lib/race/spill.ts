@@ -7,7 +7,8 @@
  *                                       │
  *     pool     | segment | granule | log2 capacity | count | writes | used | cell | cell | cell | …
  *
- * A list is a hash table of cells by slot (linear probing), because its usual reason is data that very many
+ * A list has two cells at least: when all but one are gone, that one is the granule's last cell again.
+ * It is a hash table of cells by slot (linear probing), because its usual reason is data that very many
  * goroutines read: a read looks only at its own slot's cells, however long the list, as long as no write is in it.
  * Nothing tells the pool when Malloc clears the shadow under a list. Before it holds twice as much as the last time it therefore
  * looks which lists their granules still point to, and takes back the others.
@@ -55,7 +56,8 @@ export interface Spill {
   /** Index past the list's last cell. */
   end(list: number): number;
   hasWrites(list: number): boolean;
-  isEmpty(list: number): boolean;
+  /** Cells that the list holds. */
+  count(list: number): number;
   /** Index of the first cell to probe for `slot`. */
   probe(list: number, slot: number): number;
   /** Index of the cell to probe after the one at `at`. */
@@ -76,7 +78,7 @@ export interface Spill {
   add(window: Window, granule: number, list: number, word: number, position: number): void;
   /** Notes that the cell at `at`, which was `word`, has been emptied. */
   removed(list: number, at: number, word: number): void;
-  /** Takes the empty list of a granule back; the granule's last cell is empty again. */
+  /** Takes the list of a granule back, of which one cell is left, or none: the granule's last cell is that one, or empty. */
   close(window: Window, granule: number, list: number): void;
   /** There are no lists any more. */
   reset(): void;
@@ -122,8 +124,8 @@ export function createSpill(
     return (words[list + WRITES] as number) > 0;
   }
 
-  function isEmpty(list: number): boolean {
-    return words[list + COUNT] === 0;
+  function count(list: number): number {
+    return words[list + COUNT] as number;
   }
 
   function probe(list: number, slot: number): number {
@@ -191,10 +193,17 @@ export function createSpill(
   }
 
   function close(window: Window, granule: number, list: number): void {
+    const { shadow } = window.segment;
+    const last = (granule << granuleShift) + lastCell;
+    shadow[last] = 0;
+    shadow[last + 1] = 0;
+    if (words[list + COUNT] !== 0) {
+      let at = first(list);
+      while (words[at + 1] === 0) at += CELL_WORDS;
+      shadow[last] = words[at] as number;
+      shadow[last + 1] = words[at + 1] as number;
+    }
     give(list);
-    const at = (granule << granuleShift) + lastCell;
-    window.segment.shadow[at] = 0;
-    window.segment.shadow[at + 1] = 0;
   }
 
   function put(list: number, word: number, position: number): void {
@@ -216,7 +225,7 @@ export function createSpill(
     let list = free[size] as number;
     if (list !== NO_LIST) {
       free[size] = words[list + GRANULE] as number;
-      words.fill(0, list, list + length);
+      for (let at = list; at < list + length; at++) words[at] = 0;
     } else {
       memory.reserve(used + length);
       list = used;
@@ -260,7 +269,7 @@ export function createSpill(
     first,
     end,
     hasWrites,
-    isEmpty,
+    count,
     probe,
     next,
     endsProbe,

@@ -1,12 +1,15 @@
 /**
  * An access right after the same one of the same epoch leaves nothing, wherever the first has left its cells: where its
- * slot puts them, elsewhere in the granule, or in a list.
+ * slot puts them, elsewhere in the granule, or in a list. And no list is left for what fits the granule.
  */
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { ATOMIC_WRITE, PLAIN_WRITE, READ } from '../../lib/race/access.js';
+import { CELL_WORDS, SPILLED } from '../../lib/race/cell.js';
 import { Detector } from '../../lib/race/detector.js';
 import { POSITION, STATE_SHIFT } from '../../lib/race/goroutine.js';
+import { NONE } from '../../lib/race/record.js';
+import { SEGMENT_BYTES } from '../../lib/shadow/segment.js';
 import { Shadow, windowsOf } from '../../lib/shadow/shadow.js';
 import { HEAP_SIZE } from '../support/sizes.js';
 
@@ -20,8 +23,16 @@ const call = fc.record({
   kind: fc.constantFrom(READ, PLAIN_WRITE, ATOMIC_WRITE),
   low: fc.nat(23),
   size: fc.constantFrom(1, 1, 2, 8, 16, 24),
-  releases: fc.nat(9).map((number) => number === 0),
+  before: fc.constantFrom('release', 'malloc', ...new Array<string>(8).fill('nothing')),
 });
+
+/** The places of the lists that granules point to, of those that `call` touches. */
+function listsOf(shadow: Shadow): number[] {
+  const memory = windowsOf(shadow);
+  const cells = memory.segment(HEAP / SEGMENT_BYTES)?.shadow ?? new Int32Array(0);
+  const last = [0, 1, 2].map((granule) => (granule + 1) * memory.wordsPerGranule - CELL_WORDS);
+  return last.filter((at) => cells[at + 1] === SPILLED).map((at) => cells[at] ?? NONE);
+}
 
 it.each(['node-x2', 'node-x4'])('an access again changes nothing, in %s', (layout) => {
   const shadow = new Shadow({ ...HEAP_SIZE, layout, policy: 'touch' });
@@ -36,17 +47,23 @@ it.each(['node-x2', 'node-x4'])('an access again changes nothing, in %s', (layou
         detector.mapShadow(HEAP, 0x10000);
         detector.malloc(0, HIGH, 0x10000, 0);
         for (let other = 2; other <= GOROUTINES; other++) detector.goStart(1, other, 1, 0);
-        for (const { slot, kind, low, size, releases } of calls) {
+        const expectLists = () => {
+          for (const list of listsOf(shadow)) expect(detector.spill.count(list)).toBeGreaterThan(1);
+        };
+        for (const { slot, kind, low, size, before } of calls) {
           const position = () => detector.goroutines.state[(slot << STATE_SHIFT) + POSITION];
           const access = () =>
             size === 1 && kind !== ATOMIC_WRITE
               ? detector.accesses.one(slot, kind, low, HIGH, 1, 0)
               : detector.accesses.range(slot, kind, low, HIGH, size, 1, 0);
-          if (releases) detector.order.releaseStore(slot, LOCK, HIGH);
+          if (before === 'release') detector.order.releaseStore(slot, LOCK, HIGH);
+          if (before === 'malloc') detector.malloc(low, HIGH, size, 0);
+          expectLists();
           access();
-          const before = position();
+          expectLists();
+          const made = position();
           access();
-          expect(position()).toBe(before);
+          expect(position()).toBe(made);
         }
         spilled += detector.spill.liveLists();
       }),

@@ -53,7 +53,7 @@ function pool() {
     }
     throw new Error('there was room for all');
   };
-  return { spill, shadow, fill };
+  return { spill, shadow, window, spillGranule, fill };
 }
 
 describe('the pool of lists', () => {
@@ -81,5 +81,19 @@ describe('the pool of lists', () => {
     expect(fill(granule).granule).toBe(granule + cleared);
     expect(spill.liveLists()).toBe(granule);
     expect(shadow[(granule + 1) * GEOMETRY.wordsPerGranule - 1]).toBe(SPILLED);
+  });
+  it('gives a granule the last cell of its list back, and one that has none an empty place', () => {
+    const { spill, shadow, window, spillGranule } = pool();
+    const before = [(1 << SLOT_SHIFT) | PLAIN | 1, 1, (2 << SLOT_SHIFT) | PLAIN | 1, 1];
+    spill.close(window, 0, spillGranule(0));
+    expect([...shadow.subarray(0, 4)]).toEqual(before);
+    const list = spillGranule(0);
+    const at = spill.probe(list, 2);
+    spill.words[at + 1] = 0;
+    spill.removed(list, at, before[2] ?? 0);
+    expect(spill.count(list)).toBe(0);
+    spill.close(window, 0, list);
+    expect([...shadow.subarray(0, 4)]).toEqual([...before.slice(0, 2), 0, 0]);
+    expect(spill.liveLists()).toBe(0);
   });
 });
