@@ -26,9 +26,11 @@ export const VERSION = 1;
 export const UNFINISHED_MAGIC = 'RACEPART';
 
 export const HEADER_BYTES = 64;
-export const EVENT_BYTES = 32;
+/** log2 of the 32-bit words in an event. */
+export const EVENT_SHIFT = 3;
 /** 32-bit words in an event. */
-export const EVENT_WORDS = EVENT_BYTES / 4;
+export const EVENT_WORDS = 1 << EVENT_SHIFT;
+export const EVENT_BYTES = 4 * EVENT_WORDS;
 
 /** Byte offsets of the header's fields. */
 export const HEADER = { magic: 0, version: 8, eventCount: 16, symbolOffset: 24, pcCount: 32 } as const;

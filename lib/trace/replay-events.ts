@@ -15,7 +15,7 @@ import type { Detector } from '../race/detector.js';
 import { STACK, STATE_SHIFT } from '../race/goroutine.js';
 import { PC_LOW } from '../race/history.js';
 import { EMPTY_STACK, joinWords } from '../race/stack.js';
-import { EVENT_WORDS, FLAG_SUCCEEDED, Op } from './format.js';
+import { EVENT_SHIFT, EVENT_WORDS, FLAG_SUCCEEDED, Op } from './format.js';
 import { type EventValidator, SIZE_SHIFT, UNCOMMON_HIGHS } from './validate.js';
 
 /** 32 KiB of them. Each block costs a call and a copy; twice as many leave a core's first-level cache. */
@@ -23,9 +23,6 @@ const BLOCK_EVENTS = 1024;
 
 /** Where the last event of a block is: what is masked with it cannot overflow, so V8 need not look. */
 const LAST_EVENT = (BLOCK_EVENTS - 1) * EVENT_WORDS;
-
-/** log2 of the words of an event. */
-const EVENT_SHIFT = 3;
 
 /** Word 0 of an event without its flags: the op and the size of the access. */
 const OP_AND_SIZE = ~0xff00;

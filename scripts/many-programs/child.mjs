@@ -41,15 +41,14 @@ async function replay(shadow) {
   return events;
 }
 
-let kept;
 try {
   const shadow = new Shadow({ policy });
-  kept = { shadow, what: program === 'heap' ? fillHeap(shadow) : await replay(shadow) };
+  const kept = { shadow, what: program === 'heap' ? fillHeap(shadow) : await replay(shadow) };
+  const { commitBytes, residentBytes } = processMemory();
+  console.log(JSON.stringify({ commitBytes, residentBytes, mappedBytes: kept.shadow.stats().mappedBytes }));
+  process.stdin.on('end', () => kept.shadow.release());
+  process.stdin.resume();
 } catch (error) {
   if (!(error instanceof LazyShadowError)) throw error;
   console.log(JSON.stringify({ error: error.code }));
-  process.exit();
 }
-const { commitBytes, residentBytes } = processMemory();
-console.log(JSON.stringify({ commitBytes, residentBytes, mappedBytes: kept.shadow.stats().mappedBytes }));
-process.stdin.resume();

@@ -177,6 +177,7 @@ describe.each(['lazy', 'touch'] as const)('a thread that unmaps under %s', (poli
         workerData: { library: ${JSON.stringify(LIBRARY)}, id: shadow.id, start: HEAP, bytes, rounds: ${ROUNDS} },
       });
       let unmapped = 0;
+      let unmapping;
       worker.on('message', (message) => {
         if (message === 'done') {
           const before = shadow.stats();
@@ -185,11 +186,11 @@ describe.each(['lazy', 'touch'] as const)('a thread that unmaps under %s', (poli
             shadow.mapShadow(HEAP, bytes);
             shadow.unmapShadow(HEAP, bytes);
             report({ unmapped, before, after: shadow.stats() });
-            process.exit();
+            clearInterval(unmapping);
           });
           return;
         }
-        setInterval(() => {
+        unmapping = setInterval(() => {
           for (let i = 0; i < 20; i++, unmapped++) {
             shadow.unmapShadow(HEAP, bytes);
             shadow.mapShadow(HEAP, bytes);
