@@ -181,7 +181,9 @@ it('Several workers refuse a reader that was read from, and leave the shadow to 
   }
 });
 
-describe('workers and a recording that is wrong', () => {
+const unlessEmulated = unless(!emulated, 'what is wrong with a recording is told alike everywhere');
+
+describe('workers and a recording that is wrong', unlessEmulated, () => {
   /** The recording with an event at that place made wrong. */
   function damaged(at: number, change: (event: DataView) => void): string {
     const bytes = programBytes(program('sieve'));
