@@ -34,8 +34,8 @@ const HALT = new Error('halt_on_error');
 /** What ends a replay that sees too many races to look all of them up afterwards. */
 const CROWDED = new Error('too many races');
 
-/** Races that are looked up afterwards: some 10 MiB of them. */
-const MOST_RACES = 2 ** 16;
+/** Races that are looked up afterwards: some 2 MiB of them. What was replayed before there were more is replayed again. */
+const MOST_RACES = 2 ** 14;
 
 /** What is to be checked, and who hears of it. */
 export interface Check {
@@ -129,7 +129,10 @@ async function tell(reader: TraceReader, races: readonly NumberedRace[], log: Ra
   if (races.length === 0) return;
   const recall = new Recall(races, log);
   await reread(reader, async (again) => {
-    for await (const batch of uncheckedBatches(again, { from: 0, end: recall.end })) recall.take(batch);
+    for await (const batch of uncheckedBatches(again, { from: 0, end: recall.end })) {
+      recall.take(batch);
+      if (recall.isDone) break;
+    }
   });
 }
 

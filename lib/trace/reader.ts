@@ -175,13 +175,18 @@ export class TraceReader {
     if (from > 0) this.#source.moveTo(eventOffset(from));
     const validator = new EventValidator();
     let ahead = this.#readAhead(from, end);
-    for (let firstEvent = from; firstEvent < end; firstEvent += BATCH_EVENTS) {
-      const count = Math.min(end - firstEvent, BATCH_EVENTS);
-      const words = await ahead;
-      ahead = this.#readAhead(firstEvent + count, end);
-      yield { firstEvent, count, words, validator };
-      // Closing while a batch is held must not end in a read from a closed source.
-      if (this.#state !== 'in events') throw this.#misuse('batches are read from an open reader');
+    try {
+      for (let firstEvent = from; firstEvent < end; firstEvent += BATCH_EVENTS) {
+        const count = Math.min(end - firstEvent, BATCH_EVENTS);
+        const words = await ahead;
+        ahead = this.#readAhead(firstEvent + count, end);
+        yield { firstEvent, count, words, validator };
+        // Closing while a batch is held must not end in a read from a closed source.
+        if (this.#state !== 'in events') throw this.#misuse('batches are read from an open reader');
+      }
+    } finally {
+      // Who wants no more may close the file next. A stream may have no more for as long as it likes.
+      if (this.#source.sizeBytes !== undefined) await ahead.catch(() => undefined);
     }
     this.#state = 'at symbols';
   }

@@ -1,6 +1,6 @@
 /**
  * What the events of a recording say of races that a detector saw which kept no stacks: one more pass over the events, which
- * follows calls and allocations alone, up to the last race.
+ * follows calls and allocations alone, up to the last race that is not of an address that was told.
  *
  *     events    ├──────┬───────────┬──────────┬──────┤
  *                    Malloc     earlier     later access
@@ -104,11 +104,16 @@ export class Recall implements Witness<NumberedRace> {
     }
   }
 
+  /** Whether no race is left to tell: no further event is needed then. */
+  get isDone(): boolean {
+    return this.#told === this.#races.length;
+  }
+
   /** The next events of the recording, from the first on. They were checked when the races were found. */
   take({ words, firstEvent, count }: EventBatch): void {
     this.#words = words;
     let next = this.#asked[this.#askedAt] ?? Number.POSITIVE_INFINITY;
-    for (let event = 0, at = 0; event < count; event++, at += EVENT_WORDS) {
+    for (let event = 0, at = 0; event < count && !this.isDone; event++, at += EVENT_WORDS) {
       const op = (words[at] as number) & 0xff;
       if (op === Op.FuncEnter) this.#calls.enter(words[at + WORD.goroutine] as number, pcOf(words, at));
       else if (op === Op.FuncExit) this.#calls.leave(words[at + WORD.goroutine] as number);
@@ -171,6 +176,8 @@ export class Recall implements Witness<NumberedRace> {
     for (; this.#races[this.#told]?.event === number; this.#told++) {
       this.#log.add(this, this.#races[this.#told] as NumberedRace);
     }
+    // So that no event is passed for what will not be told.
+    while (!this.isDone && this.#log.suppresses(this.#races[this.#told] as NumberedRace)) this.#told++;
   }
 
   /** The access that the event at hand is. */

@@ -2,11 +2,11 @@ import { createReadStream, mkdtempSync, readFileSync, writeFileSync } from 'node
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
-import { Op } from '../../lib/trace/format.js';
+import { EVENT_BYTES, HEADER_BYTES, Op } from '../../lib/trace/format.js';
 import { TraceReader } from '../../lib/trace/reader.js';
 import { collectGarbage } from '../support/garbage.js';
 import { program, programStream, shippedRecording } from '../support/recordings.js';
@@ -180,6 +180,20 @@ describe('TraceReader', () => {
       code: 'ERR_INVALID_ARGUMENT',
       message: expect.stringContaining("expected a path, '-', bytes or a stream"),
     });
+  });
+
+  it('can be left in the middle of a stream that has no more yet', async () => {
+    const writer = begun();
+    for (let event = 0; event < 65_536 + 8; event++) writer.event(Op.FuncEnter, { goroutine: 1, pc: 1 });
+    const stream = new PassThrough();
+    stream.write(writer.finish().subarray(0, HEADER_BYTES + 65_536 * EVENT_BYTES));
+    const reader = await TraceReader.open(stream);
+    for await (const { count } of reader.batches()) {
+      expect(count).toBe(65_536);
+      break;
+    }
+    await reader.close();
+    expect(stream.destroyed).toBe(true);
   });
 
   it('refuses a stream of text', async () => {

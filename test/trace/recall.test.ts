@@ -9,10 +9,14 @@ import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
+import { FIRST_NUMBER } from '../../lib/race/bare.js';
+import { KIND, SLOT_SHIFT } from '../../lib/race/cell.js';
 import { parseGorace } from '../../lib/race/gorace.js';
+import { RaceLog } from '../../lib/race/race-log.js';
 import { Shadow } from '../../lib/shadow/shadow.js';
-import { Op } from '../../lib/trace/format.js';
-import { TraceReader } from '../../lib/trace/reader.js';
+import { EVENT_WORDS, Op } from '../../lib/trace/format.js';
+import { TraceReader, uncheckedBatches } from '../../lib/trace/reader.js';
+import { type NumberedRace, Recall } from '../../lib/trace/recall.js';
 import { replayTrace } from '../../lib/trace/replay.js';
 import type { TraceInput } from '../../lib/trace/source.js';
 import type { TraceWriter } from '../../lib/trace/writer.js';
@@ -198,6 +202,52 @@ describe('what is recalled', () => {
       await reader.close();
       shadow.release();
     }
+  });
+});
+
+describe('the second pass', () => {
+  it('passes no more events than the last race that is told needs', async () => {
+    const writer = started();
+    const first = writer.eventCount;
+    // One race, three times; its address is told once.
+    for (const goroutine of [2, 3, 2, 3])
+      writer.event(Op.Write, { goroutine, addr: HEAP, pc: 0x100, size: 1 });
+    const reader = await TraceReader.open(writer.finish());
+    const { value: batch } = await uncheckedBatches(reader).next();
+    const told: number[] = [];
+    const log = new RaceLog({
+      gorace: parseGorace(''),
+      ranges: [],
+      onReport: ({ current }) => told.push(current.goroutine),
+    });
+    const word = (slot: number) => (slot << SLOT_SHIFT) | KIND | 1;
+    const race = (later: number): NumberedRace => ({
+      granule: HEAP,
+      word: word(later),
+      oldWord: word(1 - later),
+      event: 0,
+      oldEvent: 0,
+      goroutine: 2 + later,
+      oldGoroutine: 3 - later,
+      oldIsRunning: true,
+      range: undefined,
+    });
+    const at = (index: number) => first + index + FIRST_NUMBER;
+    const recall = new Recall(
+      [1, 2, 3].map((index) => ({ ...race(index & 1), event: at(index), oldEvent: at(index - 1) })),
+      log,
+    );
+    expect(recall.end).toBe(first + 4);
+    recall.take({ ...batch, count: first + 1 });
+    expect(recall.isDone).toBe(false);
+    recall.take({
+      ...batch,
+      words: batch.words.subarray(EVENT_WORDS * (first + 1)),
+      firstEvent: first + 1,
+      count: 1,
+    });
+    expect([recall.isDone, told]).toEqual([true, [3]]);
+    await reader.close();
   });
 });
 
