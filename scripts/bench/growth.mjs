@@ -36,9 +36,10 @@ const EVENT_BYTES = 32;
 const WARM_EVENTS = 1e7;
 const CHUNK_EVENTS = 65_536;
 const HEAP = 0xc0_0000_0000;
-const HEAP_BYTES = 64 * 2 ** 20;
-/** Memory of a goroutine's own, which it goes round and round in. */
+const HEAP_BYTES = 128 * 2 ** 20;
+/** Memory of a goroutine's own, which it goes round and round in, and what it uses of it in a turn. */
 const OWN_BYTES = 4096;
+const TURN_BYTES = 32;
 /** Goroutines that share a mutex with the one before them. */
 const NEIGHBOURS = 8;
 const PC = 0x450000;
@@ -58,14 +59,14 @@ function* program(events, goroutines) {
     const round = Math.floor(turn / goroutines);
     const goroutine = index + 2;
     const shared = HEAP + Math.floor((index + (round % 2) * (NEIGHBOURS / 2)) / NEIGHBOURS) * 64;
-    const own = HEAP + HEAP_BYTES / 2 + ((index * OWN_BYTES + round * 8) % (HEAP_BYTES / 2));
+    const own = HEAP + HEAP_BYTES / 2 + index * OWN_BYTES + ((round * 8) % (OWN_BYTES - TURN_BYTES));
     yield event(OP.acquire, goroutine, shared);
     yield event(OP.enter, goroutine, 0, 0, PC + 16 * (1 + (turn % 7)));
     yield event(OP.read, goroutine, shared + 8, 0, PC + 32);
     yield event(OP.write, goroutine, shared + 8, 0, PC + 36);
-    for (let i = 0; i < 4; i++) {
-      yield event(OP.write, goroutine, own + 8 * i, 0, PC + 40);
-      yield event(OP.read, goroutine, own + 8 * i, 0, PC + 44);
+    for (let i = 0; i < TURN_BYTES; i += 8) {
+      yield event(OP.write, goroutine, own + i, 0, PC + 40);
+      yield event(OP.read, goroutine, own + i, 0, PC + 44);
     }
     yield event(OP.exit, goroutine);
     yield event(OP.release, goroutine, shared);

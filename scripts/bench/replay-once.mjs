@@ -5,8 +5,8 @@
 // `cold` is the first replay of the process, from the file, as `lazyshadow replay` runs it: V8 compiles while it goes on.
 // `warm` is what events cost from then on, with the recording in memory as the native runtime has it: again and again until
 // enough events have gone by; the median of the second half of these. Either is CPU time of the process (that of V8's other
-// threads too) up to the last event, with the checking of every event and without the symbol text, which the native
-// runtime does not read. With `cold` only that is measured, in the memory of one batch however long the recording is.
+// threads too), with the checking of every event and the reports, and without the symbol text, which the native
+// runtime does not read: it is read before the clock starts. With `cold` only that is measured, in the memory of one batch however long the recording is.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -26,13 +26,10 @@ async function replay(source) {
   const shadow = new Shadow({ policy, layout: LAYOUT });
   const reader = await TraceReader.open(source);
   const { eventCount } = reader.header;
+  await reader.symbols();
   const start = process.cpuUsage();
-  let taken = { user: 0, system: 0 };
-  await replayTrace(reader, shadow, {
-    onProgress: (events) => {
-      if (events === eventCount) taken = process.cpuUsage(start);
-    },
-  });
+  await replayTrace(reader, shadow);
+  const taken = process.cpuUsage(start);
   const { committedBytes, residentBytes } = shadow.stats();
   const peakRssBytes = peakRss();
   shadow.release();
