@@ -15,6 +15,7 @@ import { RacyBytes } from '../race/racy-bytes.js';
 import { DetectorWitness } from '../race/witness.js';
 import type { RaceSighting } from '../race/record.js';
 import type { ShadowMemory } from '../shadow/segment.js';
+import { StackNumbers } from './calls.js';
 import { badTrace } from './errors.js';
 import {
   isRereadable,
@@ -36,6 +37,10 @@ const CROWDED = new Error('too many races');
 
 /** Races that are looked up afterwards: some 2 MiB of them. What was replayed before there were more is replayed again. */
 const MOST_RACES = 2 ** 14;
+
+/** Races that are told by a first pass over the recording, and how many times as many by each one after it: at most three. */
+const FIRST_TOLD = 64;
+const NEXT_TOLD = 16;
 
 /** What is to be checked, and who hears of it. */
 export interface Check {
@@ -124,16 +129,23 @@ async function tellAfterwards(check: Check): Promise<Found | undefined> {
   return { ...found, elapsedMs: found.elapsedMs + millisecondsSince(start) };
 }
 
-/** Tells races, with what the recording says of them. */
+/**
+ * Tells races, with what the recording says of them: some first, because most are of addresses that are told then, and need
+ * not be looked up.
+ */
 async function tell(reader: TraceReader, races: readonly NumberedRace[], log: RaceLog): Promise<void> {
-  if (races.length === 0) return;
-  const recall = new Recall(races, log);
-  await reread(reader, async (again) => {
-    for await (const batch of uncheckedBatches(again, { from: 0, end: recall.end })) {
-      recall.take(batch);
-      if (recall.isDone) break;
-    }
-  });
+  const stacks = new StackNumbers();
+  let rest = races;
+  for (let count = FIRST_TOLD; rest.length > 0; count *= NEXT_TOLD) {
+    const recall = new Recall(rest.slice(0, count), log, stacks);
+    await reread(reader, async (again) => {
+      for await (const batch of uncheckedBatches(again, { from: 0, end: recall.end })) {
+        recall.take(batch);
+        if (recall.isDone) break;
+      }
+    });
+    rest = rest.slice(count).filter((race) => !log.suppresses(race));
+  }
 }
 
 /** Feeds all events to a detector, up to what halts it, and has those behind that checked. */

@@ -19,7 +19,7 @@ import type { RaceSighting } from '../race/record.js';
 import { EMPTY_STACK, joinWords } from '../race/stack.js';
 import type { AddressRange } from '../race/window.js';
 import { GRANULE_BYTES } from '../shadow/segment.js';
-import { Calls } from './calls.js';
+import { Calls, type StackNumbers } from './calls.js';
 import { EVENT_WORDS, Op, WORD } from './format.js';
 import type { EventBatch } from './reader.js';
 import { allocator } from './replay-events.js';
@@ -82,15 +82,21 @@ export class Recall implements Witness<NumberedRace> {
   readonly #allocations: (Allocation | undefined)[];
   /** The goroutines of the accesses, and the stacks of their go statements. */
   readonly #creations = new Map<number, number>();
-  readonly #calls = new Calls();
+  readonly #stacks: StackNumbers;
+  readonly #calls: Calls;
   #main = 0;
   /** The event at hand. */
   #words: Int32Array = new Int32Array(0);
   #at = 0;
 
-  /** @param races in the order in which they were seen */
-  constructor(races: readonly NumberedRace[], log: RaceLog) {
+  /**
+   * @param races in the order in which they were seen
+   * @param stacks what the log knows stacks by
+   */
+  constructor(races: readonly NumberedRace[], log: RaceLog, stacks: StackNumbers) {
     this.#log = log;
+    this.#stacks = stacks;
+    this.#calls = new Calls(stacks);
     this.#races = races;
     this.#byOld = [...races].sort((a, b) => a.oldEvent - b.oldEvent);
     this.#asked = distinct(races.flatMap(({ event, oldEvent }) => [event, oldEvent]));
@@ -142,7 +148,7 @@ export class Recall implements Witness<NumberedRace> {
   }
 
   pcs(stack: number): readonly number[] {
-    return this.#calls.pcs(stack);
+    return this.#stacks.pcs(stack);
   }
 
   current({ goroutine }: NumberedRace): GoroutineInfo {

@@ -14,6 +14,7 @@ import { KIND, SLOT_SHIFT } from '../../lib/race/cell.js';
 import { parseGorace } from '../../lib/race/gorace.js';
 import { RaceLog } from '../../lib/race/race-log.js';
 import { Shadow } from '../../lib/shadow/shadow.js';
+import { StackNumbers } from '../../lib/trace/calls.js';
 import { EVENT_WORDS, Op } from '../../lib/trace/format.js';
 import { TraceReader, uncheckedBatches } from '../../lib/trace/reader.js';
 import { type NumberedRace, Recall } from '../../lib/trace/recall.js';
@@ -236,6 +237,7 @@ describe('the second pass', () => {
     const recall = new Recall(
       [1, 2, 3].map((index) => ({ ...race(index & 1), event: at(index), oldEvent: at(index - 1) })),
       log,
+      new StackNumbers(),
     );
     expect(recall.end).toBe(first + 4);
     recall.take({ ...batch, count: first + 1 });
@@ -248,6 +250,25 @@ describe('the second pass', () => {
     });
     expect([recall.isDone, told]).toEqual([true, [3]]);
     await reader.close();
+  });
+});
+
+describe('more races than a first pass tells', () => {
+  it('have one numbering of stacks: a later one is told, and the same stacks again are not', async () => {
+    const writer = started();
+    for (const [index, granules] of [1, 100, 1, 100].entries()) {
+      for (const goroutine of [2, 3]) {
+        const addr = HEAP + index * 2 ** 12;
+        const pc = 0x100 * (index === 3 ? 1 : index) + goroutine;
+        writer.event(Op.WriteRange, { goroutine, addr, arg: 8 * granules, pc });
+      }
+    }
+    const bytes = writer.finish();
+    const found = await inMemory(bytes);
+    expect(found.reports.map(({ address }) => address)).toEqual(
+      [0, 1, 2].map((index) => HEAP + index * 2 ** 12),
+    );
+    expect(found).toEqual(await asStream(bytes));
   });
 });
 
