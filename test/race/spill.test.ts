@@ -82,6 +82,7 @@ describe('the pool of lists', () => {
     expect(spill.liveLists()).toBe(granule);
     expect(shadow[(granule + 1) * GEOMETRY.wordsPerGranule - 1]).toBe(SPILLED);
   });
+
   it('gives a granule the last cell of its list back, and one that has none an empty place', () => {
     const { spill, shadow, window, spillGranule } = pool();
     const before = [(1 << SLOT_SHIFT) | PLAIN | 1, 1, (2 << SLOT_SHIFT) | PLAIN | 1, 1];
